@@ -1,0 +1,21 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Array shapes written as types are checked at every call while tests run.
+install_import_hook("trainer", "beartype.beartype")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real photos and ImageNet weights, where there is one."""
+    folder = Path(os.environ.get("LOOKALIKE_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"needs the real photos and weights: no {folder}; set LOOKALIKE_TEST_DATA")
+    return folder

@@ -1,0 +1,38 @@
+"""What the trainer raises when a person can mend the cause.
+
+    LookalikeError            the command line prints its text without a traceback, exit status 1
+    ├── CatalogError          a catalogue that cannot be read: the file, the row, what was expected
+    ├── WeightsError          pretrained weights whose names or shapes do not fit the model
+    ├── TrainingError         training cannot start or go on
+    │   ├── ExperimentChanged the run folder belongs to another experiment
+    │   └── NotFinite         the loss or a gradient became NaN or infinite
+    └── PublishError          a release that would not serve, or a publisher that lost the race
+"""
+
+
+class LookalikeError(Exception):
+    """A problem that its message lets a person mend: expected, found, what to do."""
+
+
+class CatalogError(LookalikeError):
+    """A catalogue that cannot be read, or a photo in it."""
+
+
+class WeightsError(LookalikeError):
+    """Pretrained weights that do not fit the model, tensor by tensor."""
+
+
+class TrainingError(LookalikeError):
+    """Training cannot start or go on."""
+
+
+class ExperimentChanged(TrainingError):
+    """The run folder holds another experiment or catalogue; the message shows the difference."""
+
+
+class NotFinite(TrainingError):
+    """The loss or a gradient became NaN or infinite; the last good checkpoint is kept."""
+
+
+class PublishError(LookalikeError):
+    """A release that would not serve, or a publisher that lost the race for the pointer."""

@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 EXTRAS ?=
+export EXTRAS
+empty :=
+space := $(empty) $(empty)
 LOCKS = requirements.lock $(foreach extra,$(EXTRAS),requirements-$(extra).lock)
 
 # A shim named uv may exist and fail, so uv is tried by running it; else a private one is installed.
@@ -15,10 +18,17 @@ help:  ## list the commands
 	python3 -m venv .cache/uv
 	.cache/uv/bin/pip install --quiet --disable-pip-version-check uv
 
-setup: $(filter .cache/%,$(UV))  ## make .venv from the locks; EXTRAS="dev" adds what tests need
+# The stamp lies inside .venv: who deletes that starts anew, and a second call costs nothing.
+STAMP = .venv/installed-$(subst $(space),-,$(strip default $(EXTRAS)))
+
+setup:  ## make .venv from the locks; EXTRAS="dev" adds what tests need
+	@$(MAKE) --silent --no-print-directory $(STAMP)
+
+.venv/installed-%: $(LOCKS) pyproject.toml $(filter .cache/%,$(UV))
 	@test -x .venv/bin/python || $(UV) venv --quiet --python "$$(cat .python-version)" .venv
-	$(UV) pip install --quiet --python .venv/bin/python --require-hashes $(addprefix -r ,$(LOCKS))
+	$(UV) pip install --python .venv/bin/python --require-hashes $(addprefix -r ,$(LOCKS))
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
 
 lock: $(filter .cache/%,$(UV))  ## write the locks anew from pyproject.toml; UPGRADE=1 takes newer releases
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
@@ -26,4 +36,34 @@ lock: $(filter .cache/%,$(UV))  ## write the locks anew from pyproject.toml; UPG
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
 	  --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
 
-.PHONY: help setup lock
+demo: setup  ## photos, training, release and a running shop window at 127.0.0.1:8080
+	.venv/bin/lookalike demo $(DEMO)
+
+test: browser  ## pass the tests
+	.venv/bin/pytest $(TESTS)
+
+# The page's tests need a browser: the one that is there, or Playwright's own, or the distribution's.
+browser: EXTRAS = dev
+browser: setup
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	.venv/bin/playwright install chromium >/dev/null 2>&1 && exit 0; \
+	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium >/dev/null && exit 0; \
+	echo "No browser could be installed: the page's tests will be skipped. Install Chromium to run them."
+
+check: EXTRAS = dev
+check: setup  ## lint, format, types and import rules
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format:  ## mend what ruff can mend
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+hooks: EXTRAS = dev
+hooks: setup  ## run the checks before every commit
+	.venv/bin/pre-commit install
+
+.PHONY: help setup lock demo test browser check format hooks

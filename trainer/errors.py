@@ -1,12 +1,12 @@
 """What the trainer raises when a person can mend the cause.
 
-    LookalikeError            the command line prints its text without a traceback, exit status 1
-    ├── CatalogError          a catalogue that cannot be read: the file, the row, what was expected
-    ├── WeightsError          pretrained weights whose names or shapes do not fit the model
-    ├── TrainingError         training cannot start or go on
-    │   ├── ExperimentChanged the run folder belongs to another experiment
-    │   └── NotFinite         the loss or a gradient became NaN or infinite
-    └── PublishError          a release that would not serve, or a publisher that lost the race
+LookalikeError            the command line prints its text without a traceback, exit status 1
+├── CatalogError          a catalogue that cannot be read: the file, the row, what was expected
+├── WeightsError          pretrained weights whose names or shapes do not fit the model
+├── TrainingError         training cannot start or go on
+│   ├── ExperimentChanged the run folder belongs to another experiment
+│   └── NotFinite         the loss or a gradient became NaN or infinite
+└── PublishError          a release that would not serve, or a publisher that lost the race
 """
 
 

@@ -1,0 +1,83 @@
+"""The locks hold exactly what pyproject.toml asks for, pinned by hash, with no address."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+
+ASKED = {
+    "requirements.lock": PROJECT["dependencies"] + PYPROJECT["dependency-groups"]["build"],
+    "requirements-dev.lock": PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"],
+}
+ENTRY = re.compile(
+    r"^(?P<requirement>[^\s#-].*?)\s*\\\n(?P<hashes>(?:\s+--hash=.*\n?)+)", re.MULTILINE
+)
+
+
+def locked(name: str) -> dict[str, Requirement]:
+    text = (REPOSITORY / name).read_text()
+    entries = [Requirement(match["requirement"]) for match in ENTRY.finditer(text)]
+    return {canonicalize_name(entry.name): entry for entry in entries}
+
+
+def needed(requirements: list[str]) -> Iterator[Requirement]:
+    """The requirements that hold on this machine, and all that they need in turn."""
+    waiting = [(Requirement(text), frozenset[str]()) for text in requirements]
+    seen = set()
+    while waiting:
+        requirement, extras = waiting.pop()
+        environments = [{"extra": extra} for extra in extras or {""}]
+        if requirement.marker and not any(map(requirement.marker.evaluate, environments)):
+            continue
+        yield requirement
+        key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
+        if key not in seen:
+            seen.add(key)
+            below = metadata.requires(requirement.name) or []
+            waiting += [(Requirement(text), key[1]) for text in below]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_the_lock_agrees_with_pyproject(name: str) -> None:
+    pins = locked(name)
+    reached = set()
+    for requirement in needed(ASKED[name]):
+        key = canonicalize_name(requirement.name)
+        assert key in pins, f"{name} lacks {requirement}: run `make lock`"
+        (pin,) = pins[key].specifier
+        assert requirement.specifier.contains(pin.version, prereleases=True), (
+            f"{name} holds {key} {pin.version}, but {requirement} is asked for: run `make lock`"
+        )
+        reached.add(key)
+    here = {key for key, pin in pins.items() if not pin.marker or pin.marker.evaluate()}
+    assert here == reached, f"{name} holds what nothing asks for: run `make lock`"
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_every_locked_package_is_pinned_by_hash(name: str) -> None:
+    lines = (REPOSITORY / name).read_text().splitlines()
+    packages = [line for line in lines if line and not line.startswith((" ", "#"))]
+    assert len(packages) == len(locked(name)) > 0
+    assert all("==" in line for line in packages)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_the_lock_names_no_download_address(name: str) -> None:
+    assert "://" not in (REPOSITORY / name).read_text()
+
+
+def test_both_locks_pin_the_same_versions() -> None:
+    default, dev = locked("requirements.lock"), locked("requirements-dev.lock")
+    shared = default.keys() & dev.keys()
+    assert {k: str(default[k].specifier) for k in shared} == {
+        k: str(dev[k].specifier) for k in shared
+    }

@@ -1,0 +1,240 @@
+"""Untrusted bytes to upright RGB pixels, at the model's size.
+
+The header is checked before any pixel is decoded, so a small file that unpacks to hundreds of
+megapixels costs nothing. Colour is sRGB on white, orientation is applied, all other metadata is
+dropped. Evaluation, catalogue embedding and queries share `resize_and_crop`.
+"""
+
+import re
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from .errors import BadImage, FunctionError, PayloadTooLarge, UnsupportedImage
+
+# The formats that are read, with the bytes that each begins with.
+_SIGNATURES = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "BMP": re.compile(rb"BM....\x00\x00\x00\x00", re.DOTALL),
+    "AVIF": re.compile(rb"....ftypavi[fs]", re.DOTALL),
+}
+FORMATS = tuple(_SIGNATURES)
+
+# The shorter side is scaled to this multiple of the model's size before the centre is cut out.
+SHORTER_SIDE_OVER_CROP = 8 / 7
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# A marker of a JPEG's own: neither a stuffed zero, nor a fill byte, nor a restart.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+
+_MAX_PROFILE_BYTES = 4_000_000
+
+# Pillow warns above 89 megapixels and refuses above 179; the limit below is lower than both.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True)
+class PhotoLimits:
+    """What an upload may cost."""
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+    # A progressive JPEG of 20 MB can hold 100,000 scans, each a pass over the whole picture.
+    max_scans: int = 100
+
+
+DEFAULT_LIMITS = PhotoLimits()
+
+
+def load_pixels(data: bytes, size: int, limits: PhotoLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
+    """Decode a photo and cut it to the model's square.
+
+    Returns:
+        uint8 [size, size, 3], sRGB.
+
+    Raises:
+        BadImage, UnsupportedImage, PayloadTooLarge: as `decode`.
+    """
+    image = decode(data, limits=limits, reduce_to=ceil(size * SHORTER_SIDE_OVER_CROP))
+    return resize_and_crop(image, size)
+
+
+def resize_and_crop(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Scale the shorter side to `size * SHORTER_SIDE_OVER_CROP`, antialiased; keep the centre.
+
+    Both in one step: only the part that is kept is resampled.
+
+    Returns:
+        uint8 [size, size, 3].
+    """
+    side = min(image.size) / SHORTER_SIDE_OVER_CROP
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    square = image.resize(
+        (size, size),
+        Image.Resampling.BICUBIC,
+        box=(left, top, left + side, top + side),
+        reducing_gap=2.0,
+    )
+    return np.asarray(square)
+
+
+def decode(
+    data: bytes, *, limits: PhotoLimits = DEFAULT_LIMITS, reduce_to: int | None = None
+) -> Image.Image:
+    """Decode a photo: upright, RGB in sRGB, without metadata; the first frame of an animation.
+
+    Args:
+        data: the file's bytes, of one of `FORMATS`.
+        limits: what it may cost.
+        reduce_to: pixels. The photo may come back smaller, its shorter side no less than this;
+            that makes a JPEG of 12 megapixels several times faster to decode.
+
+    Raises:
+        UnsupportedImage: the bytes are no image type that is read here.
+        BadImage: empty, damaged, or with more pixels than the limit.
+        PayloadTooLarge: more bytes than the limit.
+    """
+    _check_bytes(data, limits)
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+        _check_pixels(image, data, limits)
+        if reduce_to is not None:
+            image.draft(None, (reduce_to, reduce_to))
+        image.load()
+        return _upright(_plain(image, reduce_to), _orientation(image))
+    except FunctionError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
+        raise _too_many_pixels(_first_number(str(bomb)), limits) from None
+    except Exception:  # noqa: BLE001 - decoders of damaged files raise nearly everything
+        raise BadImage(
+            "The image is damaged or incomplete: it starts like a photo but cannot be decoded. "
+            "Open and save it again, or send another."
+        ) from None
+
+
+def _check_bytes(data: bytes, limits: PhotoLimits) -> None:
+    if not data:
+        raise BadImage("The image is empty: send the bytes of a photo.", reason="IMAGE_EMPTY")
+    if len(data) > limits.max_bytes:
+        raise PayloadTooLarge(
+            f"The image has {len(data):,} bytes; the limit is {limits.max_bytes:,}.",
+            reason="IMAGE_TOO_MANY_BYTES",
+            metadata={"limit": str(limits.max_bytes)},
+        )
+    if not any(signature.match(data) for signature in _SIGNATURES.values()):
+        raise UnsupportedImage(
+            f"The upload is not an image of a type that is read here: {', '.join(FORMATS)}.",
+            metadata={"supported": ",".join(FORMATS)},
+        )
+
+
+def _check_pixels(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
+    pixels = image.width * image.height
+    if pixels > limits.max_pixels:
+        raise _too_many_pixels(pixels, limits)
+    if image.info.get("progressive") and _scans(data, limits.max_scans + 1) > limits.max_scans:
+        raise BadImage(
+            f"The progressive JPEG has more than {limits.max_scans} scans. Save it again as a "
+            "baseline JPEG.",
+            reason="IMAGE_TOO_MANY_SCANS",
+            metadata={"limit": str(limits.max_scans)},
+        )
+
+
+def _too_many_pixels(pixels: int, limits: PhotoLimits) -> BadImage:
+    return BadImage(
+        f"The image has {pixels / 1e6:.4g} megapixels; the limit is {limits.max_pixels / 1e6:.4g}.",
+        reason="IMAGE_TOO_MANY_PIXELS",
+        metadata={"limit": str(limits.max_pixels)},
+    )
+
+
+def _first_number(text: str) -> int:
+    found = re.search(r"\d+", text)
+    return int(found[0]) if found else 0
+
+
+def _scans(data: bytes, enough: int) -> int:
+    """Count the scans of a JPEG, up to `enough`, without decoding them."""
+    scans, position = 0, 2
+    while scans < enough and (marker := _JPEG_MARKER.search(data, position)):
+        code = marker[1][0]
+        if code == _END_OF_IMAGE:
+            break
+        scans += code == _START_OF_SCAN
+        length = int.from_bytes(data[marker.end() : marker.end() + 2])
+        position = marker.end() + max(length, 2)
+    return scans
+
+
+def _plain(image: Image.Image, reduce_to: int | None) -> Image.Image:
+    """RGB in sRGB on white, reduced first where that saves work."""
+    profile = image.info.get("icc_profile")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    elif image.mode.startswith("I"):
+        # Pillow would clip 16 bits to 255; the upper eight are the picture.
+        grey = np.asarray(image).astype(np.int64) >> 8
+        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    elif image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    if reduce_to is not None and (factor := min(image.size) // (2 * reduce_to)) > 1:
+        image = image.reduce(factor)
+    if isinstance(profile, bytes) and len(profile) <= _MAX_PROFILE_BYTES:
+        image = _to_srgb(image, profile)
+    plain = image.convert("RGB")
+    plain.info.clear()
+    return plain
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    try:
+        transform = _transform(profile, image.mode)
+        return image if transform is None else ImageCms.applyTransform(image, transform) or image
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        # A profile that does not fit its picture says nothing; the numbers stay as they are.
+        return image
+
+
+@lru_cache(maxsize=32)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """From an embedded profile to sRGB; None where it is sRGB already."""
+    source = ImageCms.ImageCmsProfile(BytesIO(profile))
+    if "sRGB" in ImageCms.getProfileDescription(source):
+        return None
+    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # noqa: BLE001 - damaged metadata must not cost the photo
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    method = _UPRIGHT.get(orientation)
+    return image if method is None else image.transpose(method)

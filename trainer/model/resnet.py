@@ -147,7 +147,7 @@ def max_pool(features: Float[Array, "batch y x dim"]) -> Float[Array, "batch y2 
     """3×3 maximum with stride 2 and one row of padding on every side."""
     pooled: jax.Array = jax.lax.reduce_window(
         features,
-        jnp.asarray(-jnp.inf, features.dtype),
+        -jnp.inf,
         jax.lax.max,
         window_dimensions=(1, MAX_POOL_SIZE, MAX_POOL_SIZE, 1),
         window_strides=(1, 2, 2, 1),

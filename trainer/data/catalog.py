@@ -1,0 +1,98 @@
+"""Open what a shop has, whatever its shape, as one `Catalog`.
+
+| Given                                | Rows from     | A photo's path is relative to     |
+|--------------------------------------|---------------|-----------------------------------|
+| folder with metadata.csv             | metadata.csv  | the folder                        |
+| .tar, .tar.gz, .tgz                  | metadata.csv  | metadata.csv's folder, inside     |
+| .csv, .tsv, .jsonl, .ndjson, .parquet| the file      | the file's folder                 |
+| folder of folders                    | the files     | the folder; its name: product id  |
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainer.data.columns import parse_photos
+from trainer.data.problems import refuse
+from trainer.data.records import Catalog, Photo
+from trainer.data.sources import FolderSource, TarSource
+from trainer.data.tables import read_csv, read_json_lines, read_parquet
+from trainer.errors import CatalogError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+_METADATA = "metadata.csv"
+_SHAPES = (
+    "a folder or tar with metadata.csv; a .csv, .jsonl or .parquet file; or a folder of folders, "
+    "each named by a product id"
+)
+
+
+def open_catalog(path: str | Path) -> Catalog:
+    """Read a catalogue's listing. The photos themselves are neither opened nor looked for.
+
+    Raises:
+        CatalogError: nothing is there, its shape is unknown, it lists no photo, or rows are bad;
+            up to ten problems are named with their rows.
+    """
+    location, path = str(path), Path(path).expanduser()
+    if "://" in location:
+        raise CatalogError(
+            f"{location}: a catalogue is a local file or folder; its image column may hold gs:// "
+            "URIs. Copy the listing here first"
+        )
+    if not path.exists():
+        raise CatalogError(f"{location} does not exist: expected {_SHAPES}")
+    try:
+        catalog = _open_folder(path, location) if path.is_dir() else _open_file(path, location)
+    except OSError as error:
+        raise CatalogError(f"{location} cannot be read: {error.strerror}") from error
+    if not catalog.photos:
+        raise CatalogError(f"{location} lists no photo: expected {_SHAPES}")
+    return catalog
+
+
+def _open_file(path: Path, location: str) -> Catalog:
+    suffix = path.suffix.casefold()
+    if suffix in (".tar", ".tgz") or path.name.casefold().endswith(".tar.gz"):
+        tar = TarSource(path, location)
+        table = read_csv(tar.read(_METADATA), f"{location}/{_METADATA}")
+        name = path.stem.removesuffix(".tar")
+        return Catalog(name, tar, parse_photos(table, uris=False))
+    match suffix:
+        case ".csv" | ".tsv":
+            table = read_csv(path.read_bytes(), location)
+        case ".jsonl" | ".ndjson":
+            table = read_json_lines(path.read_bytes(), location)
+        case ".parquet":
+            table = read_parquet(path, location)
+        case _:
+            raise CatalogError(f"{location}: expected {_SHAPES}")
+    return Catalog(path.stem, FolderSource(path.parent, location), parse_photos(table, uris=True))
+
+
+def _open_folder(folder: Path, location: str) -> Catalog:
+    source = FolderSource(folder, location)
+    name = folder.resolve().name
+    metadata = folder / _METADATA
+    if metadata.is_file():
+        table = read_csv(metadata.read_bytes(), str(metadata))
+        return Catalog(name, source, parse_photos(table, uris=True))
+    images = sorted(_photos_below(folder))
+    refuse(
+        location,
+        [f"{image} lies in no product's folder" for image in images if "/" not in image],
+        f"Expected {_SHAPES}.",
+    )
+    return Catalog(
+        name,
+        source,
+        tuple(Photo(product_id=image.partition("/")[0], image=image) for image in images),
+    )
+
+
+def _photos_below(folder: Path) -> Iterator[str]:
+    """Yield every photo's path, without hidden files and folders."""
+    for parent, folders, files in folder.walk():
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.casefold() in PHOTO_SUFFIXES:
+                yield (parent / name).relative_to(folder).as_posix()

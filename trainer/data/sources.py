@@ -1,0 +1,221 @@
+"""Where encoded photos lie: beside a listing, under a URI, or inside a tar.
+
+Nothing is ever unpacked: a tar's photos are read at their offsets, from any thread.
+"""
+
+import gzip
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+import threading
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from function.storage import NotFoundInStorage, Storage, open_storage
+from trainer.errors import CatalogError
+
+# Downloads are kept, up to this much; local files the system keeps in memory by itself.
+BUCKET_CACHE_LIMIT_BYTES = 2 << 30
+BUCKET_REQUESTS_AT_ONCE = 8
+
+
+def checked_image(image: str, *, uris: bool) -> str:
+    """Return where a photo lies in the form that sources read; ValueError says what is wrong.
+
+    Args:
+        image: a relative path, with '/' or Windows' backslashes, or a URI.
+        uris: whether file:// and gs:// are allowed: not in a tar, which stands for itself.
+    """
+    if not image:
+        raise ValueError("expected a path or URI, found none")
+    scheme, separator, rest = image.partition("://")
+    if separator:
+        if scheme in ("http", "https"):
+            raise ValueError(
+                f"{image!r}: photos are not fetched from the web while training: download them, "
+                "name the local copy here, and keep the address as image_url"
+            )
+        if not uris or scheme not in ("file", "gs"):
+            allowed = "a relative path, file:// or gs://" if uris else "a path inside the tar"
+            raise ValueError(f"{image!r}: expected {allowed}")
+        if scheme == "file" and urlsplit(image).netloc not in ("", "localhost"):
+            raise ValueError(f"{image!r}: expected file:///absolute/path on this machine")
+        if scheme == "gs" and not all(part not in ("", ".", "..") for part in rest.split("/")):
+            raise ValueError(f"{image!r}: expected gs://bucket/object")
+        if scheme == "gs" and "/" not in rest:
+            raise ValueError(f"{image!r}: expected gs://bucket/object, found no object")
+        return image
+    path = image.replace("\\", "/")
+    if path.startswith("/") or re.match("[A-Za-z]:", path):
+        hint = "; for a photo elsewhere write file:///absolute/path" if uris else ""
+        raise ValueError(f"{image!r}: expected a relative path, found an absolute one{hint}")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts or "\0" in path:
+        raise ValueError(f"{image!r} leaves the catalogue's folder: move the photo into it")
+    return "/".join(parts)
+
+
+class FolderSource:
+    """Photos by path relative to one folder, and by file:// and gs:// URI."""
+
+    def __init__(self, folder: Path, location: str) -> None:
+        self.location = location
+        self._folder = folder
+        self._buckets = _Buckets()
+
+    def read(self, image: str) -> bytes:
+        if image.startswith("gs://"):
+            return self._buckets.read(image)
+        try:
+            return self._path(image).read_bytes()
+        except (NotADirectoryError, IsADirectoryError) as error:
+            raise FileNotFoundError(f"{self._path(image)} is no file") from error
+
+    def sizes(self, images: Sequence[str]) -> list[int | None]:
+        remote = [image for image in images if image.startswith("gs://")]
+        found = self._buckets.sizes(remote) if remote else {}
+        return [
+            found[image] if image.startswith("gs://") else _file_size(self._path(image))
+            for image in images
+        ]
+
+    def _path(self, image: str) -> Path:
+        if image.startswith("file://"):
+            return Path(url2pathname(urlsplit(image).path))
+        return self._folder / image
+
+
+def _file_size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+class _Buckets:
+    """Photos by gs:// URI; each is downloaded once while the cache has room."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[str, Storage] = {}
+        self._cache: dict[str, bytes] = {}
+        self._room = BUCKET_CACHE_LIMIT_BYTES
+
+    def read(self, uri: str) -> bytes:
+        if (cached := self._cache.get(uri)) is not None:
+            return cached
+        storage, name = self._locate(uri)
+        try:
+            data = storage.read(name)
+        except NotFoundInStorage as error:
+            raise FileNotFoundError(f"{uri} does not exist") from error
+        with self._lock:
+            # Nothing is evicted: training walks over all photos again and again, and dropping
+            # the least recently used would drop each just before its turn.
+            if uri not in self._cache and len(data) <= self._room:
+                self._cache[uri] = data
+                self._room -= len(data)
+        return data
+
+    def sizes(self, uris: Sequence[str]) -> dict[str, int | None]:
+        with ThreadPoolExecutor(BUCKET_REQUESTS_AT_ONCE) as pool:
+            return dict(zip(uris, pool.map(self._size, uris), strict=True))
+
+    def _size(self, uri: str) -> int | None:
+        storage, name = self._locate(uri)
+        try:
+            return storage.size(name)
+        except NotFoundInStorage:
+            return None
+
+    def _locate(self, uri: str) -> tuple[Storage, str]:
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        with self._lock:
+            if bucket not in self._open:
+                self._open[bucket] = open_storage(f"gs://{bucket}")
+            return self._open[bucket], name
+
+
+class TarSource:
+    """Photos inside a tar, or a tar.gz that is decompressed into a nameless temporary file.
+
+    Members are named from the folder that holds `metadata.csv`, which is the tar's top or one
+    below it. Links are not followed: only plain members can be read.
+    """
+
+    def __init__(self, path: Path, location: str) -> None:
+        """Index the tar.
+
+        Raises:
+            CatalogError: it is damaged, names a member outside itself, or has no metadata.csv.
+        """
+        self.location = location
+        try:
+            with _plain_tar(path) as file:
+                self._members = _index(file, location)
+                self._descriptor = os.dup(file.fileno())
+        except (tarfile.TarError, gzip.BadGzipFile, EOFError) as error:
+            raise CatalogError(
+                f"{location} is no readable tar ({error}): make or copy it again"
+            ) from error
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self, image: str) -> bytes:
+        if image not in self._members:
+            raise FileNotFoundError(f"{self.location} has no file {image}")
+        offset, size = self._members[image]
+        return os.pread(self._descriptor, size, offset)
+
+    def sizes(self, images: Sequence[str]) -> list[int | None]:
+        return [self._members[image][1] if image in self._members else None for image in images]
+
+
+def _plain_tar(path: Path) -> BinaryIO:
+    plain = path.open("rb")
+    if plain.read(2) != b"\x1f\x8b":
+        plain.seek(0)
+        return plain
+    plain.close()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    with gzip.open(path) as compressed:
+        shutil.copyfileobj(compressed, file, 1 << 20)
+    file.seek(0)
+    return file
+
+
+def _index(file: BinaryIO, location: str) -> dict[str, tuple[int, int]]:
+    """Return the offset and size of each plain member, by name below metadata.csv's folder."""
+    members: dict[str, tuple[int, int]] = {}
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        for member in tar:
+            parts = [part for part in member.name.split("/") if part not in ("", ".")]
+            if ".." in parts or member.name.startswith("/"):
+                raise CatalogError(
+                    f"{location}: member {member.name!r} lies outside the archive: "
+                    "make the tar again, from inside the catalogue's folder"
+                )
+            if member.isreg() and not member.issparse():
+                members["/".join(parts)] = (member.offset_data, member.size)
+            tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
+    tops = [
+        name.removesuffix("metadata.csv")
+        for name in members
+        if name.rpartition("/")[2] == "metadata.csv" and name.count("/") <= 1
+    ]
+    if len(tops) != 1:
+        raise CatalogError(
+            f"{location}: expected one metadata.csv, at the top or in the one top folder, "
+            f"found {len(tops)}"
+        )
+    return {
+        name.removeprefix(tops[0]): place
+        for name, place in members.items()
+        if name.startswith(tops[0])
+    }

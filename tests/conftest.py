@@ -9,6 +9,9 @@ from jaxtyping import install_import_hook
 # Array shapes written as types are checked at every call while tests run.
 install_import_hook("trainer", "beartype.beartype")
 
+# The GCS emulator, for whatever reads or writes gs://.
+pytest_plugins = ["tests.gcs"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

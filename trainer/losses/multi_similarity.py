@@ -8,6 +8,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
 
@@ -25,13 +26,12 @@ def multi_similarity_loss(
     """Average multi-similarity loss of a batch in which every row is an anchor.
 
     With S the cosine similarities, P(i) the other rows with anchor i's label and N(i) the rows
-    with another label, this is equation 10 of the paper:
+    with another label, the paper's multi-similarity loss (its L_MS) is
 
         L = 1/m Σᵢ { 1/α · log[1 + Σ_{p ∈ P(i)} exp(−α (Sᵢₚ − λ))]
                    + 1/β · log[1 + Σ_{n ∈ N(i)} exp(+β (Sᵢₙ − λ))] }
 
-    and the miner first narrows both sets by equations 5 and 6, each against the anchor's hardest
-    opponent:
+    and its pair mining first narrows both sets, each against the anchor's hardest opponent:
 
         keep n if Sᵢₙ > min_{p ∈ P(i)} Sᵢₚ − ε;    keep p if Sᵢₚ < max_{n ∈ N(i)} Sᵢₙ + ε
 
@@ -92,7 +92,7 @@ def _unit_rows(rows: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
     # magnitude 1. The direction does not depend on that factor: it needs no gradient.
     magnitude = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=1, keepdims=True, initial=0.0))
     # NaN must stay NaN to be noticed, so the test asks for zero, not for what is above it.
-    zero = magnitude < jnp.finfo(rows.dtype).tiny
+    zero = magnitude < float(np.finfo(rows.dtype).tiny)
     scaled = rows / jnp.where(zero, 1.0, magnitude)
     squared_length = jnp.sum(scaled**2, axis=1, keepdims=True)
     return jnp.where(zero, 0.0, scaled / jnp.sqrt(jnp.where(zero, 1.0, squared_length)))
@@ -104,7 +104,7 @@ def _mine(
     negative: Bool[Array, "batch batch"],
     epsilon: float,
 ) -> tuple[Bool[Array, "batch batch"], Bool[Array, "batch batch"]]:
-    """Narrow both masks to the pairs that equations 5 and 6 keep."""
+    """Narrow both masks to the pairs that the paper's pair mining keeps."""
     similarity = lax.stop_gradient(similarity)
     hardest_positive = jnp.min(similarity, axis=1, keepdims=True, initial=jnp.inf, where=positive)
     hardest_negative = jnp.max(similarity, axis=1, keepdims=True, initial=-jnp.inf, where=negative)

@@ -1,0 +1,296 @@
+"""Untrusted bytes become upright sRGB pixels, or an error that a caller may see."""
+
+import struct
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from function.errors import BadImage, FunctionError, PayloadTooLarge, UnsupportedImage
+from function.photo import (
+    FORMATS,
+    SHORTER_SIDE_OVER_CROP,
+    PhotoLimits,
+    decode,
+    load_pixels,
+    resize_and_crop,
+)
+
+RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 160, 60), (30, 60, 200), (255, 255, 255)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    output = BytesIO()
+    image.save(output, kind, **options)
+    return output.getvalue()
+
+
+def picture(width: int = 96, height: int = 64) -> Image.Image:
+    """Red on the left, green on the upper right, blue on the lower right."""
+    image = Image.new("RGB", (width, height), RED)
+    image.paste(GREEN, (width // 2, 0, width, height // 2))
+    image.paste(BLUE, (width // 2, height // 2, width, height))
+    return image
+
+
+def png(width: int, height: int, *, bits: int = 8, rows: bytes = b"") -> bytes:
+    """A grey PNG written by hand: its header may promise what Pillow would not write."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def assert_near(found: object, expected: object, tolerance: float = 12) -> None:
+    np.testing.assert_allclose(
+        np.asarray(found, dtype=float), np.asarray(expected, dtype=float), atol=tolerance
+    )
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_is_read(kind: str) -> None:
+    image = decode(encoded(picture(), kind))
+    assert (image.mode, image.size) == ("RGB", (96, 64))
+    assert_near(image.getpixel((10, 10)), RED)
+    assert_near(image.getpixel((85, 10)), GREEN)
+    assert_near(image.getpixel((85, 55)), BLUE)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PPM", "ICO", "EPS", "PDF"])
+def test_a_format_outside_the_list_is_an_unsupported_image(kind: str) -> None:
+    with pytest.raises(UnsupportedImage, match="JPEG, PNG, WEBP"):
+        decode(encoded(picture(), kind))
+
+
+@pytest.mark.parametrize("data", [b"just text", b"<html></html>", b"\x00", b"RIFF1234WAVE"])
+def test_bytes_that_are_no_image_are_an_unsupported_image(data: bytes) -> None:
+    with pytest.raises(UnsupportedImage) as caught:
+        decode(data)
+    assert caught.value.http_status == 415
+
+
+def test_an_empty_upload_says_so() -> None:
+    with pytest.raises(BadImage) as caught:
+        decode(b"")
+    assert caught.value.reason == "IMAGE_EMPTY"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_a_truncated_photo_is_a_bad_image(kind: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    with pytest.raises(BadImage) as caught:
+        decode(data[: max(int(len(data) * share), 20)])
+    assert caught.value.reason == "IMAGE_UNREADABLE"
+
+
+@pytest.mark.parametrize("side", [10_000, 15_000, 60_000])
+def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
+    with pytest.raises(
+        BadImage, match=rf"{side * side / 1e6:.4g} megapixels; the limit is 50\."
+    ) as caught:
+        decode(png(side, side))
+    assert caught.value.reason == "IMAGE_TOO_MANY_PIXELS"
+    assert caught.value.metadata == {"limit": "50000000"}
+
+
+def test_an_image_without_pixels_is_a_bad_image() -> None:
+    with pytest.raises(BadImage):
+        decode(png(0, 5))
+
+
+def test_the_limits_are_inclusive() -> None:
+    data = encoded(picture(96, 64))
+    decode(data, limits=PhotoLimits(max_bytes=len(data), max_pixels=96 * 64))
+    with pytest.raises(BadImage, match="megapixels"):
+        decode(data, limits=PhotoLimits(max_pixels=96 * 64 - 1))
+    with pytest.raises(PayloadTooLarge) as caught:
+        decode(data, limits=PhotoLimits(max_bytes=len(data) - 1))
+    assert caught.value.reason == "IMAGE_TOO_MANY_BYTES"
+
+
+def test_a_progressive_jpeg_is_read_but_not_one_of_endless_scans() -> None:
+    data = encoded(picture(), "JPEG", progressive=True)
+    assert_near(decode(data).getpixel((10, 10)), RED)
+    first_scan = data.index(b"\xff\xda")
+    endless = (
+        data[:first_scan] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00" * 101 + data[first_scan:]
+    )
+    with pytest.raises(BadImage) as caught:
+        decode(endless)
+    assert caught.value.reason == "IMAGE_TOO_MANY_SCANS"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_and_metadata_dropped(kind: str, orientation: int) -> None:
+    # What the camera stored is the upright picture, turned back.
+    stored = {
+        1: [],
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_90],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }[orientation]
+    image = picture()
+    for method in stored:
+        image = image.transpose(method)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010E] = "where I live"
+    upright = decode(encoded(image, kind, exif=exif, quality=95))
+    assert upright.size == (96, 64)
+    assert_near(upright.getpixel((10, 10)), RED)
+    assert_near(upright.getpixel((85, 10)), GREEN)
+    assert_near(upright.getpixel((85, 55)), BLUE)
+    assert not upright.info
+    assert not upright.getexif()
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_metadata_does_not_cost_the_photo() -> None:
+    data = encoded(picture(), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff broken")
+    assert_near(decode(data).getpixel((10, 10)), RED)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    flat = Image.new("RGB", (8, 8), WHITE).convert(mode)
+    image = decode(encoded(flat))
+    assert image.mode == "RGB"
+    assert image.getpixel((4, 4)) == WHITE
+
+
+def test_what_is_transparent_becomes_white() -> None:
+    clear = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    assert decode(encoded(clear)).getpixel((4, 4)) == WHITE
+    half = Image.new("RGBA", (8, 8), (0, 0, 0, 128))
+    assert_near(decode(encoded(half)).getpixel((4, 4)), (127, 127, 127), 1)
+    keyed = encoded(Image.new("RGB", (8, 8), (0, 0, 0)), transparency=(0, 0, 0))
+    assert decode(keyed).getpixel((4, 4)) == WHITE
+    palette = encoded(Image.new("RGB", (8, 8)).convert("P"), "GIF", transparency=0)
+    assert decode(palette).getpixel((4, 4)) == WHITE
+
+
+def test_sixteen_bits_keep_their_grey() -> None:
+    rows = (b"\x00" + b"\x80\x00" * 8) * 8
+    assert decode(png(8, 8, bits=16, rows=rows)).getpixel((4, 4)) == (128, 128, 128)
+
+
+def test_cmyk_is_read() -> None:
+    cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    red, green, blue = decode(encoded(cmyk, "JPEG", quality=95)).getpixel((8, 8))  # type: ignore[misc]
+    assert red > 200
+    assert max(green, blue) < 60
+
+
+def test_an_embedded_profile_is_turned_into_srgb() -> None:
+    # L*=50, a*=b*=0 is the grey 119 in sRGB; the profile says that the numbers are Lab.
+    linear = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert_near(decode(encoded(picture(), icc_profile=linear)).getpixel((10, 10)), RED, 1)
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    assert_near(decode(encoded(picture(), icc_profile=lab)).getpixel((10, 10)), RED, 1)
+    assert_near(decode(encoded(picture(), icc_profile=b"nonsense")).getpixel((10, 10)), RED, 1)
+
+
+def test_the_first_frame_of_an_animation_counts() -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE)]
+    for kind in ("GIF", "WEBP", "PNG"):
+        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=100)
+        assert_near(decode(data).getpixel((8, 8)), RED)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_reduced_photo_keeps_its_shorter_side(kind: str) -> None:
+    image = decode(encoded(picture(1200, 800), kind), reduce_to=100)
+    assert 100 <= min(image.size) < 400
+    assert image.width / image.height == pytest.approx(1.5, rel=0.01)
+
+
+def test_the_crop_keeps_the_centre() -> None:
+    size = 56
+    shorter = round(size * SHORTER_SIDE_OVER_CROP)
+    image = Image.new("RGB", (3 * shorter, shorter), RED)
+    margin = (shorter - size) // 2
+    image.paste(BLUE, (shorter + margin, margin, 2 * shorter - margin, shorter - margin))
+    pixels = resize_and_crop(image, size)
+    assert (pixels.shape, pixels.dtype) == ((size, size, 3), np.uint8)
+    assert (pixels == BLUE).all()
+
+
+def test_reduced_decoding_gives_the_same_pixels() -> None:
+    ramp = np.linspace(0, 255, 1600)[None, :, None] * np.ones((1200, 1, 3))
+    image = Image.fromarray(ramp.astype(np.uint8))
+    for kind in ("JPEG", "PNG"):
+        data = encoded(image, kind)
+        full = resize_and_crop(decode(data), 64).astype(int)
+        assert np.abs(load_pixels(data, 64) - full).mean() < 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    width=st.integers(1, 300),
+    height=st.integers(1, 300),
+    mode=st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]),
+    orientation=st.integers(0, 9),
+    size=st.integers(8, 96),
+)
+def test_any_size_mode_and_orientation_becomes_a_square(
+    width: int, height: int, mode: str, orientation: int, size: int
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.new(mode, (width, height)), exif=exif)
+    upright = decode(data)
+    assert upright.size == ((height, width) if orientation in (5, 6, 7, 8) else (width, height))
+    pixels = load_pixels(data, size)
+    assert (pixels.shape, pixels.dtype) == ((size, size, 3), np.uint8)
+
+
+SEEDS = [
+    encoded(picture(24, 16), kind, exif=Image.Exif())
+    for kind in FORMATS
+    if kind not in ("GIF", "BMP")
+]
+SEEDS += [encoded(picture(24, 16), kind) for kind in ("GIF", "BMP")]
+SEEDS += [encoded(picture(24, 16), "JPEG", progressive=True)]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.sampled_from(SEEDS),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
+    keep=st.floats(0, 1),
+    tail=st.binary(max_size=32),
+)
+def test_damaged_bytes_raise_nothing_but_function_errors(
+    seed: bytes, edits: list[tuple[float, int]], keep: float, tail: bytes
+) -> None:
+    data = bytearray(seed)
+    for place, value in edits:
+        data[int(place * len(data))] = value
+    damaged = bytes(data[: int(len(data) * keep)] if keep < 0.5 else data) + tail
+    try:
+        pixels = load_pixels(damaged, 16)
+    except FunctionError as error:
+        assert error.http_status in (400, 413, 415)  # noqa: PT017 - either outcome is right
+    else:
+        assert pixels.shape == (16, 16, 3)

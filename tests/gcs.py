@@ -67,6 +67,14 @@ def gcs_emulator(gcs_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return make_bucket(os.environ["STORAGE_EMULATOR_HOST"])
 
 
+@pytest.fixture(params=["folder", "gs"])
+def storage_root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty root: once a folder, once a prefix in a bucket."""
+    if request.param == "folder":
+        return str(tmp_path / "root")
+    return f"{request.getfixturevalue('gcs_emulator')}/some/prefix"
+
+
 def make_bucket(server: str) -> str:
     """Make an empty bucket and return its gs:// URL."""
     name = f"test-{uuid4().hex[:12]}"

@@ -21,16 +21,9 @@ from function.storage import (
 )
 
 
-@pytest.fixture(params=["folder", "gs"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "folder":
-        return str(tmp_path / "root")
-    return f"{request.getfixturevalue('gcs_emulator')}/some/prefix"
-
-
 @pytest.fixture
-def storage(root: str) -> Storage:
-    return open_storage(root)
+def storage(storage_root: str) -> Storage:
+    return open_storage(storage_root)
 
 
 def test_what_is_written_is_read(storage: Storage) -> None:

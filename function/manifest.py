@@ -1,0 +1,218 @@
+"""What a release says about itself: the manifest, its fields, and reading it with plain errors."""
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from operator import attrgetter
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from .errors import ReleaseError
+
+# Raised by every change that a function of the version before would misread.
+SCHEMA_VERSION = 1
+
+MANIFEST = "manifest.json"
+EMBEDDER_ONNX = "embedder.onnx"
+EMBEDDER_STABLEHLO = "embedder.stablehlo"
+CHECKPOINT = "checkpoint"
+INDEX = "index"
+CATALOG = "catalog.sqlite"
+GOLDEN = "golden.npz"
+
+# What each engine needs besides the index, the catalogue and the golden vectors: files or folders.
+ENGINES = {"openvino": (EMBEDDER_ONNX,), "jax": (EMBEDDER_STABLEHLO, CHECKPOINT)}
+
+_RELEASE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The network behind the vectors.
+
+    Attributes:
+        model_id: hash of its weights and configuration; equal ids give equal vectors.
+        architecture: as `resnet50`.
+        embedding_dim: length of its unit vectors.
+        image_size: side of the square photo it takes, in pixels.
+    """
+
+    model_id: str
+    architecture: str
+    embedding_dim: int
+    image_size: int
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """The index over the catalogue's vectors.
+
+    Attributes:
+        index_id: hash of its files; page tokens are bound to it.
+        kind: "exact" or "scann" (tree, quantised scoring, reordering).
+        recall_at_10: share of the true ten nearest rows that it returned, measured at publication.
+        rows: vectors in it.
+    """
+
+    index_id: str
+    kind: Literal["exact", "scann"]
+    recall_at_10: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the catalogue holds."""
+
+    products: int
+    images: int
+
+
+@dataclass(frozen=True)
+class GoldenInfo:
+    """The photos whose vectors are checked before serving.
+
+    Attributes:
+        photos: how many.
+        worst_cosine: the lowest that the published program reached on the publisher's machine.
+    """
+
+    photos: int
+    worst_cosine: float
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """One file: SHA-256 in hexadecimal, size in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that a release says about itself; written last, so a release with one is complete.
+
+    Attributes:
+        schema_version: SCHEMA_VERSION of the publisher.
+        release_id: sorts by time of publication.
+        created: UTC, as `2026-11-20T09:00:00Z`.
+        model: the network.
+        index: the index.
+        counts: of products and images.
+        golden: the photos whose vectors are checked.
+        evaluation: retrieval results on unseen products, as `lookalike evaluate --json` prints.
+        files: every other file of the release, by name relative to it.
+    """
+
+    schema_version: int
+    release_id: str
+    created: str
+    model: ModelInfo
+    index: IndexInfo
+    counts: Counts
+    golden: GoldenInfo
+    evaluation: dict[str, Any]
+    files: dict[str, FileInfo]
+
+    def to_json(self) -> bytes:
+        """Return the manifest as UTF-8 JSON, keys sorted."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False).encode()
+
+    def files_for(self, engine: str) -> dict[str, FileInfo]:
+        """Return the files that `engine` needs; ReleaseError where the release lacks one."""
+        wanted = (*ENGINES[_known_engine(engine)], INDEX, CATALOG, GOLDEN)
+        needed: dict[str, FileInfo] = {}
+        for part in wanted:
+            found = {
+                name: info
+                for name, info in self.files.items()
+                if name == part or name.startswith(part + "/")
+            }
+            if not found:
+                raise ReleaseError(
+                    f"{MANIFEST} of release {self.release_id}: files: expected {part}, "
+                    f"which the {engine} engine needs; found none. Publish again."
+                )
+            needed |= found
+        return needed
+
+
+def _known_engine(engine: str) -> str:
+    if engine not in ENGINES:
+        raise ReleaseError(f"engine: expected one of {', '.join(ENGINES)}; found {engine!r}.")
+    return engine
+
+
+def is_release_id(text: str) -> bool:
+    """Say whether `text` can name a release, and so a folder."""
+    return bool(_RELEASE_ID.fullmatch(text))
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read a manifest; ReleaseError names the field, what was expected and what was found.
+
+    Fields that this version does not know are ignored: a publisher may add some.
+    """
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise ReleaseError(f"{MANIFEST}: expected JSON, found something else.") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ReleaseError(
+            f"{MANIFEST}: schema_version: expected {SCHEMA_VERSION}, found {version!r}. "
+            "Deploy the function and publish the release from the same version of the project."
+        )
+    manifest: Manifest = _decoded(Manifest, content, "")
+    _check(is_release_id(manifest.release_id), "release_id", "letters, digits, '._-'", manifest)
+    _check(manifest.model.embedding_dim > 0, "model.embedding_dim", "1 or more", manifest)
+    _check(manifest.model.image_size > 0, "model.image_size", "1 or more", manifest)
+    _check(manifest.golden.photos > 0, "golden.photos", "1 or more", manifest)
+    images = manifest.counts.images
+    _check(manifest.index.rows == images, "index.rows", f"counts.images, {images}", manifest)
+    for name, info in manifest.files.items():
+        if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+            raise bad_field("files", "names inside the release", name)
+        if not _SHA256.fullmatch(info.sha256) or info.size < 0:
+            raise bad_field(f"files.{name}", "a SHA-256 and a size", info)
+    return manifest
+
+
+def _check(holds: bool, field: str, expected: str, manifest: Manifest) -> None:
+    if not holds:
+        raise bad_field(field, expected, attrgetter(field)(manifest))
+
+
+def bad_field(field: str, expected: str, found: object) -> ReleaseError:
+    """Return the error for a field that holds something else than it must."""
+    return ReleaseError(f"{MANIFEST}: {field}: expected {expected}; found {found!r}.")
+
+
+def _decoded(kind: Any, value: Any, where: str) -> Any:
+    """Return JSON `value` as `kind`: a dataclass, dict[str, …], Literal, str, int, float or Any."""
+    if is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise bad_field(where, "an object", value)
+        hints = get_type_hints(kind)
+        parts = {}
+        for field in fields(kind):
+            name = f"{where}.{field.name}".lstrip(".")
+            if field.name not in value:
+                raise bad_field(name, "a value", None)
+            parts[field.name] = _decoded(hints[field.name], value[field.name], name)
+        return kind(**parts)  # type: ignore[operator]  # is_dataclass admits instances too
+    if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise bad_field(where, "an object", value)
+        of = get_args(kind)[1]
+        return {key: _decoded(of, item, f"{where}.{key}") for key, item in value.items()}
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise bad_field(where, f"one of {', '.join(get_args(kind))}", value)
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is not Any and type(value) is not kind:
+        raise bad_field(where, f"{kind.__name__}", value)
+    return value

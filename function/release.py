@@ -1,0 +1,180 @@
+"""Releases on storage: listing them, the pointer to the current one, fetching and verifying one.
+
+    <root>/releases/<release id>/manifest.json, and the files it lists, all immutable
+    <root>/current.json                         the pointer
+    <root>/images/                              photos and thumbnails by hash
+
+Whatever is wrong with a release is a ReleaseError that names the file or field, what was expected
+and what was found.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ReleaseError
+from .manifest import MANIFEST, FileInfo, Manifest, bad_field, is_release_id, parse_manifest
+from .storage import NotFoundInStorage, Storage, Version
+
+POINTER = "current.json"
+RELEASES = "releases"
+IMAGES = "images"
+
+# Downloads that run at once: enough to fill a machine's network, fewer than the client's sockets.
+PARALLEL_DOWNLOADS = 8
+
+
+@dataclass(frozen=True)
+class LocalRelease:
+    """A verified release on this machine's disk.
+
+    Attributes:
+        manifest: what it says about itself.
+        folder: where its files are; those that no engine asked for may be missing.
+    """
+
+    manifest: Manifest
+    folder: Path
+
+
+def release_prefix(release_id: str) -> str:
+    """Return the release's folder under the root; ReleaseError where the id could be a path."""
+    if not is_release_id(release_id):
+        raise ReleaseError(f"{release_id!r} is no release id: expected letters, digits, '._-'.")
+    return f"{RELEASES}/{release_id}"
+
+
+def read_pointer(storage: Storage) -> tuple[str, Version] | None:
+    """Return the current release's id and what `set_current` needs; None before the first."""
+    found = storage.read_versioned(POINTER)
+    if found is None:
+        return None
+    try:
+        release_id = json.loads(found[0])["release_id"]
+        release_prefix(release_id)
+    except (ValueError, KeyError, TypeError, ReleaseError) as error:
+        raise ReleaseError(
+            f'{POINTER}: expected {{"release_id": "…"}}, found something else. '
+            "Remove it and publish again."
+        ) from error
+    return release_id, found[1]
+
+
+def current_release_id(storage: Storage) -> str | None:
+    """Return the id that the pointer holds; None before the first publication."""
+    pointer = read_pointer(storage)
+    return pointer[0] if pointer else None
+
+
+def set_current(storage: Storage, release_id: str, expected: Version | None) -> Version:
+    """Point at a complete release.
+
+    Args:
+        storage: the root.
+        release_id: a release whose manifest is in place.
+        expected: the pointer's version from `read_pointer`; None where there was no pointer.
+
+    Raises:
+        Conflict: another publisher moved the pointer since `expected` was read.
+        ReleaseError: no such release.
+    """
+    if not storage.exists(f"{release_prefix(release_id)}/{MANIFEST}"):
+        raise ReleaseError(f"{storage.url}: release {release_id} does not exist or is unfinished.")
+    return storage.compare_and_set(
+        POINTER, json.dumps({"release_id": release_id}).encode(), expected
+    )
+
+
+def list_releases(storage: Storage) -> list[str]:
+    """Return the ids of all complete releases, oldest first."""
+    manifests = (name.split("/") for name in storage.list(RELEASES))
+    return sorted(parts[1] for parts in manifests if len(parts) == 3 and parts[2] == MANIFEST)
+
+
+def read_manifest(storage: Storage, release_id: str) -> Manifest:
+    """Read one release's manifest; ReleaseError where it is missing, damaged or another's."""
+    name = f"{release_prefix(release_id)}/{MANIFEST}"
+    try:
+        manifest = parse_manifest(storage.read(name))
+    except NotFoundInStorage as error:
+        raise ReleaseError(f"{storage.url}: release {release_id} does not exist.") from error
+    if manifest.release_id != release_id:
+        raise bad_field("release_id", f"the folder's name, {release_id}", manifest.release_id)
+    return manifest
+
+
+def fetch_release(
+    storage: Storage, release_id: str, destination: Path, *, engine: str
+) -> LocalRelease:
+    """Bring the files that `engine` needs to this machine and verify each by size and SHA-256.
+
+    A root that is a local folder is verified in place and nothing is copied. Otherwise files land
+    under `destination`/releases/<release id>; those already there are verified and reused, so a
+    fetch that was cut off goes on where it stopped.
+
+    Raises:
+        ReleaseError: the release or a file is missing or differs from the manifest.
+        StorageError: the storage cannot be read.
+    """
+    manifest = read_manifest(storage, release_id)
+    source = storage.child(release_prefix(release_id))
+    folder = source.folder or destination / release_prefix(release_id)
+
+    def bring(item: tuple[str, FileInfo]) -> None:
+        name, info = item
+        local = folder / name
+        problem = _difference(local, info)
+        if problem and source.folder is None:
+            _download(source.download, name, local)
+            problem = _difference(local, info)
+        if problem:
+            raise ReleaseError(
+                f"{name} of release {release_id}: {problem}. The release is damaged: "
+                "publish again, or point at another release."
+            )
+
+    with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
+        for _ in pool.map(bring, manifest.files_for(engine).items()):
+            pass
+    return LocalRelease(manifest, folder)
+
+
+def _download(download: Callable[[str, Path], None], name: str, local: Path) -> None:
+    try:
+        download(name, local)
+    except NotFoundInStorage:
+        # Told as a difference from the manifest, like a file that is missing from a folder.
+        local.unlink(missing_ok=True)
+
+
+def _difference(path: Path, info: FileInfo) -> str | None:
+    """Say how a file differs from its entry in the manifest; None where it does not."""
+    if not path.is_file():
+        return "expected a file, found none"
+    size = path.stat().st_size
+    if size != info.size:
+        return f"expected {info.size} bytes, found {size}"
+    found = file_info(path).sha256
+    if found != info.sha256:
+        return f"expected SHA-256 {info.sha256}, found {found}"
+    return None
+
+
+def file_info(path: Path) -> FileInfo:
+    """Measure a file for the manifest."""
+    with path.open("rb") as file:
+        return FileInfo(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+
+
+def drop_cached_releases(destination: Path, *, keep: str) -> None:
+    """Remove fetched releases other than `keep`: on Cloud Run the disk is memory.
+
+    Safe while another release still serves: all that it needs is loaded or held open.
+    """
+    for folder in (destination / RELEASES).glob("*"):
+        if folder.name != keep:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,271 @@
+"""A release is served whole and unchanged, or refused with the file or field that is wrong."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from function.errors import ReleaseError
+from function.manifest import (
+    CATALOG,
+    EMBEDDER_ONNX,
+    EMBEDDER_STABLEHLO,
+    GOLDEN,
+    MANIFEST,
+    Counts,
+    GoldenInfo,
+    IndexInfo,
+    Manifest,
+    ModelInfo,
+    parse_manifest,
+)
+from function.release import (
+    POINTER,
+    current_release_id,
+    drop_cached_releases,
+    fetch_release,
+    file_info,
+    list_releases,
+    read_pointer,
+    set_current,
+)
+from function.storage import Conflict, Storage, open_storage
+
+FILES = (
+    EMBEDDER_ONNX,
+    EMBEDDER_STABLEHLO,
+    "checkpoint/_METADATA",
+    "checkpoint/d/0",
+    "index/dataset.npy",
+    "index/scann_config.pb",
+    CATALOG,
+    GOLDEN,
+)
+
+
+@pytest.fixture
+def storage(storage_root: str) -> Storage:
+    return open_storage(storage_root)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    files = {}
+    for name in FILES:
+        local = tmp_path / "made" / name
+        local.parent.mkdir(parents=True, exist_ok=True)
+        local.write_bytes(name.encode() * 100)
+        files[name] = file_info(local)
+    return Manifest(
+        schema_version=1,
+        release_id="20261120T090000Z-abc",
+        created="2026-11-20T09:00:00Z",
+        model=ModelInfo("m7", "resnet50", 512, 128),
+        index=IndexInfo("i31", "exact", 1.0, 5),
+        counts=Counts(products=3, images=5),
+        golden=GoldenInfo(photos=4, worst_cosine=0.99999),
+        evaluation={"leave_one_out": {"recall_at_1": 0.5}, "query_to_catalog": None},
+        files=files,
+    )
+
+
+def publish(storage: Storage, manifest: Manifest, made: Path) -> None:
+    target = storage.child(f"releases/{manifest.release_id}")
+    for name in manifest.files:
+        target.upload(made / name, name)
+    target.write(MANIFEST, manifest.to_json())
+
+
+def test_a_manifest_survives_its_json(manifest: Manifest) -> None:
+    assert parse_manifest(manifest.to_json()) == manifest
+
+
+def test_fields_of_a_newer_publisher_are_ignored(manifest: Manifest) -> None:
+    content = asdict(manifest) | {"shoe_size": 43}
+    assert parse_manifest(json.dumps(content).encode()) == manifest
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("schema_version", 2, r"schema_version: expected 1, found 2\. Deploy"),
+        ("schema_version", None, "schema_version: expected 1, found None"),
+        ("release_id", "../x", "release_id: expected letters"),
+        ("created", 7, "created: expected str; found 7"),
+        ("model.embedding_dim", "512", "model.embedding_dim: expected int; found '512'"),
+        ("model.embedding_dim", 0, "model.embedding_dim: expected 1 or more; found 0"),
+        ("model.image_size", True, "model.image_size: expected int; found True"),
+        ("index.kind", "hnsw", "index.kind: expected one of exact, scann; found 'hnsw'"),
+        ("index.recall_at_10", "high", "index.recall_at_10: expected float"),
+        ("index.rows", 6, "index.rows: expected counts.images, 5; found 6"),
+        ("counts", [], "counts: expected an object"),
+        ("golden.photos", 0, "golden.photos: expected 1 or more"),
+        ("files", {"../a": {"sha256": "0" * 64, "size": 1}}, "names inside the release"),
+        ("files", {"a": {"sha256": "0" * 63, "size": 1}}, "files.a: expected a SHA-256"),
+        ("files", {"a": {"sha256": "0" * 64}}, "files.a.size: expected a value"),
+        ("files", {"a": "b"}, "files.a: expected an object; found 'b'"),
+    ],
+)
+def test_a_bad_field_is_named(manifest: Manifest, path: str, value: Any, message: str) -> None:
+    content: dict[str, Any] = json.loads(manifest.to_json())
+    *parents, last = path.split(".")
+    inner = content
+    for parent in parents:
+        inner = inner[parent]
+    inner[last] = value
+    with pytest.raises(ReleaseError, match=message):
+        parse_manifest(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("field", list(Manifest.__dataclass_fields__))
+def test_a_missing_field_is_named(manifest: Manifest, field: str) -> None:
+    content = json.loads(manifest.to_json())
+    del content[field]
+    with pytest.raises(ReleaseError, match=f"{field}: expected"):
+        parse_manifest(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"[1]", b"null", b"{"])
+def test_what_is_no_manifest_is_refused(data: bytes) -> None:
+    with pytest.raises(ReleaseError, match=MANIFEST):
+        parse_manifest(data)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "jax"])
+def test_only_the_files_of_the_engine_are_fetched(
+    storage: Storage, manifest: Manifest, tmp_path: Path, engine: str
+) -> None:
+    publish(storage, manifest, tmp_path / "made")
+    release = fetch_release(storage, manifest.release_id, tmp_path / "cache", engine=engine)
+    assert release.manifest == manifest
+    other = EMBEDDER_ONNX if engine == "jax" else EMBEDDER_STABLEHLO
+    wanted = manifest.files_for(engine)
+    assert other not in wanted
+    for name in wanted:
+        assert (release.folder / name).read_bytes() == name.encode() * 100
+    if storage.folder is None:
+        assert not (release.folder / other).exists()
+    else:
+        assert release.folder.is_relative_to(storage.folder)
+        assert not (tmp_path / "cache").exists()
+
+
+def test_a_second_fetch_downloads_only_what_is_damaged(
+    gcs_emulator: str, manifest: Manifest, tmp_path: Path
+) -> None:
+    storage = open_storage(gcs_emulator)
+    publish(storage, manifest, tmp_path / "made")
+    cache = tmp_path / "cache"
+    folder = fetch_release(storage, manifest.release_id, cache, engine="openvino").folder
+    (folder / CATALOG).write_bytes(b"damaged on this disk")
+    before = (folder / GOLDEN).stat().st_mtime_ns
+    fetch_release(storage, manifest.release_id, cache, engine="openvino")
+    assert (folder / CATALOG).read_bytes() == CATALOG.encode() * 100
+    assert (folder / GOLDEN).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("name", [EMBEDDER_ONNX, "index/dataset.npy", CATALOG, GOLDEN])
+@pytest.mark.parametrize("damage", ["missing", "size", "byte"])
+def test_damage_names_the_file_and_what_was_found(
+    storage: Storage, manifest: Manifest, tmp_path: Path, name: str, damage: str
+) -> None:
+    publish(storage, manifest, tmp_path / "made")
+    stored = f"releases/{manifest.release_id}/{name}"
+    good = storage.read(stored)
+    if damage == "missing":
+        storage.delete(stored)
+        message = "found none"
+    elif damage == "size":
+        storage.write(stored, good + b"!")
+        message = f"expected {len(good)} bytes, found {len(good) + 1}"
+    else:
+        storage.write(stored, good[:-1] + b"~")
+        message = "expected SHA-256 [0-9a-f]{64}, found [0-9a-f]{64}"
+    with pytest.raises(ReleaseError, match=f"{name} of release .*: .*{message}"):
+        fetch_release(storage, manifest.release_id, tmp_path / "cache", engine="openvino")
+
+
+def test_a_release_without_the_engine_says_which_file_it_lacks(
+    storage: Storage, manifest: Manifest, tmp_path: Path
+) -> None:
+    files = {name: info for name, info in manifest.files.items() if "checkpoint" not in name}
+    publish(storage, replace(manifest, files=files), tmp_path / "made")
+    with pytest.raises(ReleaseError, match="checkpoint, which the jax engine needs; found none"):
+        fetch_release(storage, manifest.release_id, tmp_path / "cache", engine="jax")
+    with pytest.raises(ReleaseError, match="expected one of openvino, jax; found 'torch'"):
+        fetch_release(storage, manifest.release_id, tmp_path / "cache", engine="torch")
+
+
+def test_a_manifest_in_another_folder_is_refused(
+    storage: Storage, manifest: Manifest, tmp_path: Path
+) -> None:
+    storage.write(f"releases/other/{MANIFEST}", manifest.to_json())
+    with pytest.raises(ReleaseError, match="release_id: expected the folder's name, other"):
+        fetch_release(storage, "other", tmp_path / "cache", engine="openvino")
+    with pytest.raises(ReleaseError, match="release absent does not exist"):
+        fetch_release(storage, "absent", tmp_path / "cache", engine="openvino")
+
+
+def test_the_pointer_moves_only_to_complete_releases_and_in_turn(
+    storage: Storage, manifest: Manifest, tmp_path: Path
+) -> None:
+    assert read_pointer(storage) is None
+    assert current_release_id(storage) is None
+    assert list_releases(storage) == []
+    with pytest.raises(ReleaseError, match="does not exist or is unfinished"):
+        set_current(storage, manifest.release_id, None)
+    storage.write("releases/unfinished/embedder.onnx", b"")
+    second = replace(manifest, release_id="20261121T090000Z-def")
+    for each in (second, manifest):
+        publish(storage, each, tmp_path / "made")
+    assert list_releases(storage) == [manifest.release_id, second.release_id]
+    version = set_current(storage, manifest.release_id, None)
+    assert read_pointer(storage) == (manifest.release_id, version)
+    set_current(storage, second.release_id, version)
+    with pytest.raises(Conflict):
+        set_current(storage, manifest.release_id, version)
+    assert current_release_id(storage) == second.release_id
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b'{"release_id": 3}', b'{"release_id": "../x"}']
+)
+def test_a_damaged_pointer_is_named(storage: Storage, data: bytes) -> None:
+    storage.write(POINTER, data)
+    with pytest.raises(ReleaseError, match=POINTER):
+        read_pointer(storage)
+
+
+def test_two_cold_starts_share_one_cache(
+    gcs_emulator: str, manifest: Manifest, tmp_path: Path
+) -> None:
+    storage = open_storage(gcs_emulator)
+    publish(storage, manifest, tmp_path / "made")
+    start = threading.Barrier(4)
+
+    def fetch(_: int) -> Path:
+        start.wait()
+        cache = tmp_path / "cache"
+        return fetch_release(storage, manifest.release_id, cache, engine="openvino").folder
+
+    with ThreadPoolExecutor(4) as pool:
+        folders = set(pool.map(fetch, range(4)))
+    (folder,) = folders
+    assert (folder / CATALOG).read_bytes() == CATALOG.encode() * 100
+
+
+def test_the_cache_forgets_other_releases_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("releases/old/a", "releases/new/a", "precious/a"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"")
+    drop_cached_releases(tmp_path, keep="new")
+    drop_cached_releases(tmp_path / "absent", keep="new")
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == [
+        "new",
+        "precious",
+        "releases",
+    ]

@@ -18,10 +18,9 @@ from trainer.data.sources import FolderSource, TarSource
 from trainer.data.tables import read_csv, read_json_lines, read_parquet
 from trainer.errors import CatalogError
 
-# Those that cannot be decoded here are listed too, so that screening names them.
-PHOTO_SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .png .webp .gif .bmp .avif .tif .tiff .heic .heif".split()
-)
+_READ_HERE = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
+# Photos that are not decoded here count as well, so that screening names them.
+PHOTO_SUFFIXES = (*_READ_HERE, ".tif", ".tiff", ".heic", ".heif")
 _METADATA = "metadata.csv"
 _SHAPES = (
     "a folder or tar with metadata.csv; a .csv, .jsonl or .parquet file; or a folder of folders, "

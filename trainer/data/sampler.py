@@ -9,10 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int32, Int64
 
+from trainer.data.streams import Stream, generator
 from trainer.errors import TrainingError
-
-# Keys of independent random streams under one seed.
-_PRODUCT_ORDER, _PHOTO_CHOICE = 0, 1
 
 
 class PKSampler:
@@ -76,7 +74,9 @@ class PKSampler:
     def batch(self, step: int) -> Int64[np.ndarray, " batch"]:
         """Return the photos of batch `step` (0 or more): P groups of K indices, group by group."""
         groups = [
-            self._group(self._photos[product], self._random(_PHOTO_CHOICE, step, position))
+            self._group(
+                self._photos[product], generator(self._seed, Stream.PHOTO_CHOICE, step, position)
+            )
             for position, product in enumerate(self._products(step))
         ]
         return np.concatenate(groups)
@@ -119,7 +119,4 @@ class PKSampler:
         return order
 
     def _permutation(self, epoch: int) -> Int64[np.ndarray, " products"]:
-        return self._random(_PRODUCT_ORDER, epoch).permutation(len(self._photos))
-
-    def _random(self, *key: int) -> np.random.Generator:
-        return np.random.default_rng((self._seed, *key))
+        return generator(self._seed, Stream.PRODUCT_ORDER, epoch).permutation(len(self._photos))

@@ -13,7 +13,6 @@ from function.photo import decode
 from function.storage import Storage, open_storage
 from trainer.data.problems import refuse
 from trainer.data.records import Catalog, Photo
-from trainer.errors import CatalogError
 from trainer.progress import console, track
 
 OnBadPhoto = Literal["skip", "fail"]

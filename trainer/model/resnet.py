@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, UInt8
 
 from trainer.errors import LookalikeError
 from trainer.model.config import PREPROCESSING, ModelConfig
-from trainer.model.convolution import Convolution
+from trainer.model.convolution import Convolution, max_pool
 
 STAGES = 4
 STEM_SIZE = 7
@@ -124,7 +124,7 @@ class ResNet(nnx.Module):
         if not 0 <= frozen_stages <= STAGES:
             raise LookalikeError(f"frozen_stages is {frozen_stages}; expected 0 to {STAGES}")
         features = nnx.relu(self.stem(preprocess(pixels, self.config), frozen=frozen_stages > 0))
-        features = max_pool(features)
+        features = max_pool(features, size=MAX_POOL_SIZE, stride=2)
         for number, stage in enumerate(self.stages, start=1):
             for block in stage:
                 features = block(features, frozen=number <= frozen_stages)
@@ -141,16 +141,3 @@ def preprocess(
     mean, deviation = jnp.asarray(how.mean), jnp.asarray(how.deviation)
     normed = (pixels.astype(jnp.float32) - mean) / deviation
     return normed[..., ::-1] if how.bgr else normed
-
-
-def max_pool(features: Float[Array, "batch y x dim"]) -> Float[Array, "batch y2 x2 dim"]:
-    """3×3 maximum with stride 2 and one row of padding on every side."""
-    pooled: jax.Array = jax.lax.reduce_window(
-        features,
-        -jnp.inf,
-        jax.lax.max,
-        window_dimensions=(1, MAX_POOL_SIZE, MAX_POOL_SIZE, 1),
-        window_strides=(1, 2, 2, 1),
-        padding=((0, 0), (1, 1), (1, 1), (0, 0)),
-    )
-    return pooled

@@ -24,9 +24,8 @@ def _clouds(u: Coordinates, v: Coordinates, seed: int) -> Coordinates:
     """Smooth blotches in 0..1."""
     a, b, c = np.random.default_rng(seed).uniform(0, 6.3, 3)
     warp = np.sin(1.7 * u + 0.9 * v + a) + np.sin(-1.1 * u + 1.5 * v + b)
-    return (
-        0.5 + 0.25 * np.sin(1.3 * u + 1.9 * warp + c) + 0.25 * np.sin(2.3 * v - warp + a)
-    ).astype(np.float32)
+    blotches: Coordinates = 2.0 + np.sin(1.3 * u + 1.9 * warp + c) + np.sin(2.3 * v - warp + a)
+    return (0.25 * blotches).astype(np.float32)
 
 
 def _stripe(t: Coordinates, share: float) -> Coordinates:
@@ -38,13 +37,15 @@ def _gingham(u: Coordinates, v: Coordinates) -> Coordinates:
 
 
 def _joints(u: Coordinates, v: Coordinates, width: float) -> Coordinates:
-    return np.maximum(_stripe(u, width), _stripe(v, width))
+    lines: Coordinates = np.maximum(_stripe(u, width), _stripe(v, width))
+    return lines
 
 
 def _bricks(u: Coordinates, v: Coordinates, seed: int) -> Coordinates:
     u = u + 0.5 * (np.floor(v) % 2)
     tone = 0.45 * _cell_noise(u, v, seed)
-    return np.maximum(tone, _joints(u, v, 0.12))
+    share: Coordinates = np.maximum(tone, _joints(u, v, 0.12))
+    return share
 
 
 def wall_colour(backdrop: Backdrop, x: Coordinates, y: Coordinates) -> Colours:

@@ -24,6 +24,15 @@ def mirrored(p: Points, *, x: bool = False, z: bool = False) -> Points:
     return np.stack([np.abs(p[0]) if x else p[0], p[1], np.abs(p[2]) if z else p[2]])
 
 
+def length(*axes: Distances) -> Distances:
+    """Euclidean length of vectors given axis by axis."""
+    square = axes[0] * axes[0]
+    for axis in axes[1:]:
+        square += axis * axis
+    root: Distances = np.sqrt(square)
+    return root
+
+
 def union(a: Distances, *others: Distances) -> Distances:
     """What is in any of the solids."""
     for b in others:
@@ -41,20 +50,22 @@ def overlap(a: Distances, *others: Distances) -> Distances:
 def smooth_union(a: Distances, b: Distances, blend: float) -> Distances:
     """Union of two solids whose seam is filled over a width of about `blend`."""
     h = np.maximum(blend - np.abs(a - b), 0.0)
-    return np.minimum(a, b) - h * h * (0.25 / blend)
+    filled: Distances = union(a, b) - h * h * (0.25 / blend)
+    return filled
 
 
 def sphere(p: Points, center: Vector, radius: float) -> Distances:
     x, y, z = p[0] - center[0], p[1] - center[1], p[2] - center[2]
-    return np.sqrt(x * x + y * y + z * z) - radius
+    return length(x, y, z) - radius
 
 
 def ellipsoid(p: Points, center: Vector, radii: Vector) -> Distances:
     x, y, z = ((p[i] - center[i]) / radii[i] for i in range(3))
-    k0 = np.sqrt(x * x + y * y + z * z)
+    k0 = length(x, y, z)
     x, y, z = x / radii[0], y / radii[1], z / radii[2]
-    k1 = np.sqrt(x * x + y * y + z * z)
-    return k0 * (k0 - 1.0) / np.maximum(k1, 1e-6)
+    k1 = length(x, y, z)
+    bound: Distances = k0 * (k0 - 1.0) / np.maximum(k1, 1e-6)
+    return bound
 
 
 def box(p: Points, center: Vector, half: Vector, rounding: float = 0.02) -> Distances:
@@ -62,14 +73,15 @@ def box(p: Points, center: Vector, half: Vector, rounding: float = 0.02) -> Dist
     x, y, z = (np.abs(p[i] - center[i]) - (half[i] - rounding) for i in range(3))
     inside = np.minimum(np.maximum(np.maximum(x, y), z), 0.0)
     x, y, z = np.maximum(x, 0.0), np.maximum(y, 0.0), np.maximum(z, 0.0)
-    return np.sqrt(x * x + y * y + z * z) + inside - rounding
+    distance: Distances = length(x, y, z) + inside - rounding
+    return distance
 
 
 def _rounded(across: Distances, along: Distances, rounding: float) -> Distances:
     across, along = across + rounding, along + rounding
     inside = np.minimum(np.maximum(across, along), 0.0)
     across, along = np.maximum(across, 0.0), np.maximum(along, 0.0)
-    return np.sqrt(across * across + along * along) + inside - rounding
+    return length(across, along) + inside - rounding
 
 
 def cylinder(
@@ -78,7 +90,7 @@ def cylinder(
     """A round slab of height 2 `half` along `axis` (1: standing upright)."""
     a, b = (p[i] - center[i] for i in range(3) if i != axis)
     along = np.abs(p[axis] - center[axis]) - half
-    return _rounded(np.sqrt(a * a + b * b) - radius, along, rounding)
+    return _rounded(length(a, b) - radius, along, rounding)
 
 
 def limb(p: Points, start: Vector, end: Vector, radius: float, end_radius: float) -> Distances:
@@ -87,7 +99,8 @@ def limb(p: Points, start: Vector, end: Vector, radius: float, end_radius: float
     x, y, z = (p[i] - start[i] for i in range(3))
     h = np.clip((x * bx + y * by + z * bz) / (bx * bx + by * by + bz * bz), 0.0, 1.0)
     x, y, z = x - h * bx, y - h * by, z - h * bz
-    return np.sqrt(x * x + y * y + z * z) - (radius + (end_radius - radius) * h)
+    distance: Distances = length(x, y, z) - (radius + (end_radius - radius) * h)
+    return distance
 
 
 def ring(
@@ -97,8 +110,8 @@ def ring(
     x, y, z = p[0] - center[0], p[1] - center[1], p[2] - center[2]
     straight = max(height - radius, 0.0)
     y = y - np.clip(y, -straight, straight)
-    across = np.sqrt(x * x + y * y) - radius
-    return np.sqrt(across * across + z * z) - thickness
+    across = length(x, y) - radius
+    return length(across, z) - thickness
 
 
 def footprint(
@@ -128,7 +141,7 @@ class Profile:
 
     def __call__(self, p: Points) -> Distances:
         rows, columns = self.grid.shape
-        u = np.sqrt(p[0] * p[0] + p[2] * p[2]) * (1.0 / PROFILE_STEP)
+        u = length(p[0], p[2]) * (1.0 / PROFILE_STEP)
         v = (p[1] - self.bottom) * (1.0 / PROFILE_STEP)
         inside_u = np.minimum(u, columns - 1.001)
         inside_v = np.clip(v, 0.0, rows - 1.001)
@@ -142,8 +155,8 @@ class Profile:
         u -= inside_u
         v -= inside_v
         # Beyond the grid the true distance is at least the larger of the two.
-        outside = np.sqrt(u * u + v * v) * PROFILE_STEP
-        distance: Distances = np.maximum(low, outside)
+        outside = length(u, v) * PROFILE_STEP
+        distance: Distances = np.where(outside > 0.0, np.maximum(low, outside), low)
         return distance
 
 

@@ -1,7 +1,7 @@
 """Things for a room: lamps, chairs, side tables, clocks."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from trainer.data.studio.distance import (
     Distances,
@@ -179,15 +179,17 @@ def clock(t: Traits) -> Shape:
         x, y = p[0] - center[0], p[1] - center[1]
         rho, angle = np.sqrt(x * x + y * y) / dial, np.arctan2(x, y)
 
-        def hand(at: float, length: float, thickness: float) -> np.ndarray:
+        def hand(at: float, reach: float, thickness: float) -> Bool[np.ndarray, " n"]:
             along, across = x * np.sin(at) + y * np.cos(at), x * np.cos(at) - y * np.sin(at)
-            return (np.abs(across) < thickness * dial) & (along > 0) & (along < length * dial)
+            on: Bool[np.ndarray, " n"] = (along > 0) & (along < reach * dial)
+            on &= np.abs(across) < thickness * dial
+            return on
 
         printed = hand(hour, 0.5, 0.075) | hand(minute, 0.78, 0.055) | (rho < 0.11)
         if ticks:
             sector = np.abs((angle * ticks / (2 * np.pi) + 0.5) % 1.0 - 0.5) * 2 * np.pi / ticks
             printed |= (sector * rho < 0.06) & (rho > 0.76) & (rho < 0.94)
-        return printed.astype(np.float32)
+        return np.asarray(printed, np.float32)
 
     parts = [
         Part(case),

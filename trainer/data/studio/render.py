@@ -18,6 +18,7 @@ SUPERSAMPLING = 1.5
 MARCH_STEPS = 56
 SHADOW_STEPS = 14
 HIT = 0.004  # object units: a pixel is about 0.02
+MARGIN = 0.08  # around the probed extent, so that nothing thin is cut
 REST = -1.0  # ray parameter of a ray that meets nothing
 
 
@@ -59,7 +60,7 @@ def _trace(
     frame = aim(scene, extent, round(image_size * SUPERSAMPLING))
     origin = rotated(frame.origin[:, None], -scene.turn)[:, 0]
     directions = rotated(frame.directions, -scene.turn)
-    low, high = extent.min(axis=1) - 0.07, extent.max(axis=1) + 0.07
+    low, high = extent.min(axis=1) - MARGIN, extent.max(axis=1) + MARGIN
     shape = shape_of(product.family, product.traits)
     return frame, _march(shape, origin, directions, low, high), origin, directions
 
@@ -111,7 +112,7 @@ class _Shading:
         self.light = rotated(light, -scene.turn)
         self.lamp = np.array(scene.light.colour, np.float32)[:, None]
         self.room = np.array(scene.light.room, np.float32)[:, None]
-        self.low, self.high = frame.low - 0.07, frame.high + 0.07
+        self.low, self.high = frame.low - MARGIN, frame.high + MARGIN
         floor = np.array(scene.backdrop.floor_colours[0], np.float32)[:, None]
         self.bounce = floor * (0.35 * self.lamp + self.room)
 
@@ -124,7 +125,8 @@ class _Shading:
             inside = (radial < -0.02) | ((n[1] > 0.8) & (p[1] < 0.6 * self.high[1]))
             slots = np.where((slots == Slot.BODY) & inside, Slot.LINING, slots)
         facing = np.maximum((n * self.light).sum(axis=0), 0.0)
-        lit = facing * self._shadow(p + n * 0.03)
+        # Started off the surface and sharper: a soft shadow would darken what it starts from.
+        lit = facing * self._shadow(p + n * 0.05, 2.5)
         occlusion = self._occlusion(p, n)
         up = 0.5 + 0.5 * n[1]
         ambient = (self.room * (0.35 + 0.65 * up) + self.bounce * (0.45 * (1.0 - up))) * occlusion
@@ -166,7 +168,7 @@ class _Shading:
         colour[:, wall] *= (self.lamp * upright + self.room) * fade
         colour[:, on_floor] = floor_colour(backdrop, x[on_floor], z[on_floor])
         p = origin[:, None] + directions[:, on_floor] * t[on_floor]
-        shadow, contact = self._shadow(p), self._contact(p)
+        shadow, contact = self._shadow(p, 1.0), self._contact(p)
         colour[:, on_floor] *= self.lamp * (level * shadow) + self.room * contact
         return colour
 
@@ -174,17 +176,19 @@ class _Shading:
         if slot == Slot.FACE and self.shape.ink is not None:
             paper, ink = (np.array(c, np.float32) for c in (finish.primary, finish.secondary))
             share: Amounts = self.shape.ink(p)
-            return paper[:, None] + (ink - paper)[:, None] * share
+            printed: Colours = paper[:, None] + (ink - paper)[:, None] * share
+            return printed
         wrapped = self.shape.mapping == "round"
         return albedo(p, n, finish, wrapped=wrapped, height=float(self.high[1]))
 
     def _normals(self, p: Points) -> Points:
-        e = np.float32(0.008)
+        e = np.float32(0.014)
         probes = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], np.float32)
         at = (p[:, None, :] + e * probes.T[:, :, None]).reshape(3, -1)
         d = self.shape.distance(at).reshape(4, -1)
         n = np.einsum("ki,kn->in", probes, d)
-        return n / np.maximum(np.sqrt((n * n).sum(axis=0)), 1e-6)
+        normals: Points = n / np.maximum(np.sqrt((n * n).sum(axis=0)), 1e-6)
+        return normals
 
     def _occlusion(self, p: Points, n: Points) -> Amounts:
         """How open the sky is above each point, from two probes along the normal, 0..1."""
@@ -192,22 +196,25 @@ class _Shading:
         for reach, weight in ((0.07, 2.4), (0.22, 1.5)):
             q = p + n * np.float32(reach)
             closed += weight * (reach - np.minimum(self.shape.distance(q), q[1]))
-        return np.clip(1.0 - closed, 0.15, 1.0)
+        openness: Amounts = np.clip(1.0 - closed, 0.15, 1.0)
+        return openness
 
     def _contact(self, p: Points) -> Amounts:
         """Darkening of the floor next to the object, 0..1."""
-        open_sky = np.ones_like(p[0])
+        open_sky: Amounts = np.ones_like(p[0])
         near = ((p > self.low[:, None] - 0.3) & (p < self.high[:, None] + 0.3))[[0, 2]].all(axis=0)
         if near.any():
             d = self.shape.distance(p[:, near] + np.array([[0.0], [0.08], [0.0]], np.float32))
-            open_sky[near] = np.clip(0.35 + 1.6 * d, 0.2, 1.0)
+            open_sky[near] = np.clip(0.3 + 2.4 * d, 0.2, 1.0)
         return open_sky
 
-    def _shadow(self, p: Points) -> Amounts:
+    def _shadow(self, p: Points, sharpening: float) -> Amounts:
         """How much of the lamp each point sees, 0..1, with a penumbra (Quilez, "Soft shadows")."""
+        softness = sharpening * self.scene.light.softness
         light = np.ascontiguousarray(np.broadcast_to(self.light, p.shape))
-        enter, leave = _slab(p, light, self.low, self.high)
-        seen = np.ones_like(p[0])
+        # The penumbra reaches beyond the object's box.
+        enter, leave = _slab(p, light, self.low - 0.25, self.high + 0.25)
+        seen: Amounts = np.ones_like(p[0])
         enter = np.maximum(enter, 0.02)
         rays = np.flatnonzero(enter < leave)
         t, end, q = enter[rays], leave[rays], p[:, rays]
@@ -215,12 +222,13 @@ class _Shading:
             if not len(rays):
                 break
             d = self.shape.distance(q + self.light * t)
-            reach = self.scene.light.softness * d / (t + 0.15)
+            reach = softness * d / (t + 0.15)
             seen[rays] = np.minimum(seen[rays], np.clip(reach, 0.0, 1.0))
             t = t + np.clip(d, 0.035, 0.3)
             going = (t < end) & (seen[rays] > 0.02)
             rays, t, end, q = rays[going], t[going], end[going], q[:, going]
-        return seen * seen * (3.0 - 2.0 * seen)
+        eased: Amounts = seen * seen * (3.0 - 2.0 * seen)
+        return eased
 
     def _surroundings(self, direction: Points) -> Colours:
         """What a mirror shows: the floor below, a bright ceiling, a window on the lamp's side."""
@@ -229,7 +237,8 @@ class _Shading:
         window = np.clip(((direction * self.light).sum(axis=0) - 0.75) * 8.0, 0.0, 1.0)
         colour = np.where(up < -0.02, self.bounce, sky + 1.1 * self.lamp * window)
         strip = np.clip(1.0 - 9.0 * np.abs(up - 0.12), 0.0, 1.0)
-        return (colour * (1.0 - 0.55 * strip)).astype(np.float32)
+        reflected: Colours = (colour * (1.0 - 0.55 * strip)).astype(np.float32)
+        return reflected
 
 
 def _develop(
@@ -247,4 +256,6 @@ def _develop(
         picture = picture.filter(ImageFilter.GaussianBlur(scene.blur * side / 1000.0))
     small = np.asarray(picture.resize((image_size, image_size), Image.Resampling.BILINEAR))
     grain = np.random.default_rng(scene.seed).standard_normal(small.shape, np.float32)
-    return np.clip(small + (255.0 * scene.noise) * grain + 0.5, 0, 255).astype(np.uint8)
+    noisy = small + (255.0 * scene.noise) * grain + 0.5
+    pixels: UInt8[np.ndarray, "s s 3"] = np.clip(noisy, 0, 255).astype(np.uint8)
+    return pixels

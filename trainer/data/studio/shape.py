@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int
 
 from trainer.data.studio.distance import Distances, Points, Vector
 
-PROBES = 30  # per axis, to find the extent of a shape
+PROBES = 40  # per axis, to find the extent of a shape
 PROBE_REACH = 1.35  # half width of the space in which every shape stands, its height is twice that
 
 Traits = tuple[float, ...]

@@ -96,30 +96,43 @@ def value_noise(p: Points, frequency: float, phase: float) -> Amounts:
     s = 6.3 * phase
     a = np.sin(1.3 * x + 0.7 * y + 1.1 * z + s) + np.sin(-0.8 * x + 1.7 * y + 0.6 * z + 2.1 * s)
     b = np.sin(2.3 * z - 1.9 * x + 1.2 * a + s) + np.sin(2.7 * y + 1.4 * z - 0.9 * a)
-    return (0.25 * (a + b)).astype(np.float32)
+    noise: Amounts = (0.25 * (a + b)).astype(np.float32)
+    return noise
+
+
+def clamped(amounts: Amounts) -> Amounts:
+    """Limited to 0..1."""
+    limited: Amounts = np.clip(amounts, 0.0, 1.0)
+    return limited
+
+
+def _edge(inside: Amounts, soft: float) -> Amounts:
+    """1 where positive, 0 where negative, a ramp of width `soft` between."""
+    return clamped(inside / soft + 0.5)
 
 
 def _wave(t: Amounts, share: float = 0.5, soft: float = 0.06) -> Amounts:
     """A soft square wave of period 1: 1 on `share` of it."""
     from_centre = np.abs(t - np.floor(t) - 0.5)
-    return np.clip((0.5 * share - from_centre) / soft + 0.5, 0.0, 1.0)
+    return _edge(0.5 * share - from_centre, soft)
 
 
 def _dots(u: Amounts, v: Amounts) -> Amounts:
     row = np.floor(v)
     u = u + 0.5 * (row % 2)
     x, y = u - np.floor(u) - 0.5, v - row - 0.5
-    return np.clip((0.31 - np.sqrt(x * x + y * y)) / 0.08 + 0.5, 0.0, 1.0)
+    return _edge(0.31 - np.sqrt(x * x + y * y), 0.08)
 
 
 def _checks(u: Amounts, v: Amounts) -> Amounts:
     a, b = _wave(u), _wave(v)
-    return a + b - 2 * a * b
+    share: Amounts = np.abs(a - b)
+    return share
 
 
 def _diamonds(u: Amounts, v: Amounts) -> Amounts:
     x, y = np.abs(u - np.floor(u) - 0.5), np.abs(v - np.floor(v) - 0.5)
-    return np.clip((0.42 - x - y) / 0.08 + 0.5, 0.0, 1.0)
+    return _edge(0.42 - x - y, 0.08)
 
 
 def _zigzag(u: Amounts, v: Amounts) -> Amounts:
@@ -143,12 +156,14 @@ PATTERNS = (*_FLAT_PATTERNS, "plain", "dipped", "marbled", "speckled", "ringed")
 def _marble(p: Points, finish: Finish) -> Amounts:
     warp = value_noise(p, 2.6 / finish.scale, finish.phase)
     vein = np.sin((4.5 / finish.scale) * (p[0] + 0.6 * p[1] - 0.5 * p[2]) + 4.0 * warp)
-    return np.clip(1.25 - 2.6 * np.abs(vein), 0.0, 1.0).astype(np.float32)
+    return clamped(1.25 - 2.6 * np.abs(vein)).astype(np.float32)
 
 
 def _speckle(p: Points, finish: Finish) -> Amounts:
     cell = np.floor(p * np.float32(13.0 / finish.scale))
-    code = np.sin(cell[0] * 12.99 + cell[1] * 78.23 + cell[2] * 37.72 + finish.phase) * 43758.5
+    code: Amounts = (
+        np.sin(cell[0] * 12.99 + cell[1] * 78.23 + cell[2] * 37.72 + finish.phase) * 43758.5
+    )
     return ((code - np.floor(code)) > 0.8).astype(np.float32)
 
 
@@ -167,10 +182,10 @@ def pattern(p: Points, n: Points, finish: Finish, *, wrapped: bool, height: floa
     if finish.pattern == "speckled":
         return _speckle(p, finish)
     if finish.pattern == "dipped":
-        return np.clip((height * (0.3 + 0.25 * finish.phase) - p[1]) / 0.03 + 0.5, 0.0, 1.0)
+        return _edge(height * (0.3 + 0.25 * finish.phase) - p[1], 0.03)
     if finish.pattern == "ringed":
         middle = height * (0.35 + 0.3 * finish.phase)
-        return np.clip((0.09 * finish.scale - np.abs(p[1] - middle)) / 0.02 + 0.5, 0.0, 1.0)
+        return _edge(0.09 * finish.scale - np.abs(p[1] - middle), 0.02)
     frequency = 3.1 / finish.scale
     if wrapped:
         around = max(4, round(3.2 * frequency))
@@ -197,4 +212,5 @@ def albedo(p: Points, n: Points, finish: Finish, *, wrapped: bool, height: float
         colour = colour * (1.0 + 0.09 * np.sin(48.0 * (p[0] + p[2])) * np.sin(48.0 * p[1]))
     elif grain == "leather":
         colour = colour * (1.0 + 0.08 * value_noise(p, 16.0, finish.phase))
-    return colour.astype(np.float32)
+    coloured: Colours = colour.astype(np.float32)
+    return coloured

@@ -1,7 +1,5 @@
 """Things turned on a wheel: mugs, bottles, vases, teapots, bowls."""
 
-import numpy as np
-
 from trainer.data.studio.distance import (
     Distances,
     Points,
@@ -10,6 +8,7 @@ from trainer.data.studio.distance import (
     cylinder,
     ellipsoid,
     hollow,
+    length,
     limb,
     mirrored,
     overlap,
@@ -24,7 +23,7 @@ from trainer.data.studio.shape import Part, Shape, Slot, Traits, between, pick
 
 def _outside(d: Distances, p: Points, radius: float) -> Distances:
     """Cut away what would reach into a vessel of that inner radius."""
-    return overlap(d, radius - np.sqrt(p[0] * p[0] + p[2] * p[2]))
+    return overlap(d, radius - length(p[0], p[2]))
 
 
 def mug(t: Traits) -> Shape:

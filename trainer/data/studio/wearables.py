@@ -21,12 +21,12 @@ from trainer.data.studio.shape import Part, Shape, Slot, Traits, between, pick
 
 
 def shoe(t: Traits) -> Shape:
-    sole, length = between(0.05, 0.1, t[0]), between(0.54, 0.68, t[1])
+    sole, length = between(0.04, 0.085, t[0]), between(0.54, 0.68, t[1])
     ankle, toe = between(0.5, 1.0, t[2]), between(0.2, 0.29, t[3])
     heel = between(0.22, 0.28, t[4])
     cap = t[5] > 0.5
     closing = pick(("laces", "strap", "laces", "slip"), t[6])
-    platform = between(0.0, 0.09, t[7])
+    platform = between(0.0, 0.07, t[7])
     top = 2 * sole + platform
 
     def upper(p: Points) -> Distances:
@@ -59,7 +59,7 @@ def shoe(t: Traits) -> Shape:
 
     def fastening(p: Points) -> Distances:
         folded = mirrored(p, z=True)
-        d = np.full_like(p[0], np.inf)
+        d: Distances = np.full_like(p[0], np.inf)
         steps = (0.05, 0.2, 0.35) if closing == "laces" else (0.1,)
         thickness = 0.028 if closing == "laces" else 0.06
         for x in steps:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 from trainer.errors import LookalikeError
 
@@ -116,7 +116,7 @@ class ModelConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":
         """The inverse of `to_dict`; an unknown name raises `LookalikeError` and lists the known."""
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(values) - set(known)):

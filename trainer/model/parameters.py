@@ -26,8 +26,8 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return {_name(path): variable.shape for path, variable in nnx.to_flat_state(state)}
 
 
-def to_flat(model: Embedder) -> dict[str, jax.Array]:
-    """Parameters and BatchNorm statistics by name."""
+def to_flat(model: nnx.Module) -> dict[str, jax.Array]:
+    """Parameters and BatchNorm statistics by name, of a model or of a part of one."""
     return {_name(path): variable[...] for path, variable in nnx.to_flat_state(nnx.state(model))}
 
 

@@ -1,0 +1,29 @@
+/** Wires the page together; decides nothing. */
+
+import { describeIndex } from "./api.js";
+import { applyBranding } from "./branding.js";
+import { openIntake } from "./intake.js";
+import { Lightbox } from "./lightbox.js";
+import { Search } from "./search.js";
+import { show, showCounts, showPhoto } from "./view.js";
+
+const lightbox = new Lightbox();
+const search = new Search(applyBranding(), present);
+let photo = "";
+
+openIntake((file) => search.start(file));
+document.getElementById("cancel").addEventListener("click", () => search.cancel());
+document.getElementById("retry").addEventListener("click", () => search.retry());
+// The counts are an ornament: without them the page is complete.
+describeIndex().then(showCounts, () => {});
+
+/** @param {import("./search.js").State} state */
+function present(state) {
+  if (state.name === "loading") {
+    lightbox.close();
+    URL.revokeObjectURL(photo);
+    photo = URL.createObjectURL(state.file);
+    showPhoto(photo);
+  }
+  show(state, (position) => lightbox.open(state.results, position, photo));
+}

@@ -35,6 +35,10 @@ lock: $(filter .cache/%,$(UV))  ## write the locks anew from pyproject.toml; UPG
 	  --group build pyproject.toml --output-file requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
 	  --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	  --python-version "$$(cat .python-version)" --group function --constraint requirements.lock --output-file function/requirements.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	  --python-version "$$(cat .python-version)" --group function-jax --constraint requirements.lock --output-file function/requirements-jax.txt
 
 demo: setup  ## photos, training, release and a running shop window at 127.0.0.1:8080
 	.venv/bin/lookalike demo $(DEMO)

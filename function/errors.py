@@ -9,7 +9,7 @@
     ├── PayloadTooLarge           INVALID_ARGUMENT, 413
     ├── UnsupportedImage          INVALID_ARGUMENT, 415
     └── Unavailable               UNAVAILABLE, 503, with Retry-After
-        └── ReleaseError          no release that could be served: missing, damaged, or of another schema
+        └── ReleaseError          no release can be served: missing, damaged, of another schema
 
 Messages are written for the caller: expected, found, what to do. They never carry the text of an
 internal exception.

@@ -1,0 +1,170 @@
+"""Environment variables to one frozen dataclass: every setting has a name, a default, a help line.
+
+A field `max_body_bytes` is read from LOOKALIKE_MAX_BODY_BYTES; an empty variable counts as absent.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .photo import DEFAULT_LIMITS, PhotoLimits
+
+PREFIX = "LOOKALIKE_"
+HERE = Path(__file__).parent
+
+
+class BadSetting(ValueError):
+    """An environment variable holds something else than it must."""
+
+
+def _from[T](read: Callable[[str], T], help_line: str) -> dict[str, object]:
+    return {"read": read, "help": help_line}
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise BadSetting("a whole number of at least 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 3600:
+        raise BadSetting("seconds, 0 to 3600")
+    return value
+
+
+def _engine(text: str) -> str:
+    if text not in ("openvino", "jax"):
+        raise BadSetting("openvino or jax")
+    return text
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _list(text)
+    for origin in origins:
+        scheme, _, host = origin.partition("://")
+        if origin != "*" and (scheme not in ("http", "https") or not host or "/" in host):
+            raise BadSetting("origins like https://shop.example, with no path, or *")
+    return origins
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("https://", "http://")):
+        raise BadSetting("an address that starts with https:// or http://")
+    return text.rstrip("/")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator may choose. `root` alone has no useful default."""
+
+    root: str = field(
+        default="", metadata=_from(str, "where releases lie: a folder or gs://bucket/prefix")
+    )
+    engine: str = field(
+        default="openvino",
+        metadata=_from(_engine, "what runs the network: openvino, or jax (GPUs, and for parity)"),
+    )
+    cache_dir: Path = field(
+        default=Path(tempfile.gettempdir()) / "lookalike",
+        metadata=_from(
+            Path, "folder for the files of a release on gs://; on Cloud Run it lies in memory"
+        ),
+    )
+    loading_wait_seconds: float = field(
+        default=5.0,
+        metadata=_from(
+            _seconds, "how long a request waits for a release that still loads, then answers 503"
+        ),
+    )
+    max_body_bytes: int = field(
+        default=28_000_000,
+        metadata=_from(
+            _whole, "largest request; Cloud Run ends at 32 MB, base64 makes a photo a third larger"
+        ),
+    )
+    max_image_bytes: int = field(
+        default=DEFAULT_LIMITS.max_bytes, metadata=_from(_whole, "largest photo, encoded")
+    )
+    max_image_pixels: int = field(
+        default=DEFAULT_LIMITS.max_pixels,
+        metadata=_from(_whole, "largest photo, width times height"),
+    )
+    cors_origins: tuple[str, ...] = field(
+        default=(),
+        metadata=_from(
+            _origins, "origins whose pages may call the API, separated by commas; * means all"
+        ),
+    )
+    source_buckets: tuple[str, ...] = field(
+        default=(),
+        metadata=_from(
+            _list, "buckets that image.source.imageUri may read from, separated by commas"
+        ),
+    )
+    image_base_url: str = field(
+        default="",
+        metadata=_from(
+            _url,
+            "address of the root's images/ for browsers, as of a CDN; without it the function's "
+            "own /v1/images/ is given out",
+        ),
+    )
+    branding: Path = field(
+        default=HERE / "branding.toml",
+        metadata=_from(Path, "file with the demo page's title, logo, accent and results"),
+    )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read all settings; BadSetting names the variable, what was expected and what was found.
+
+        Variables that are absent or empty leave the default.
+        """
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            name = variable(item.name)
+            text = environ.get(name, "").strip()
+            if not text:
+                continue
+            try:
+                values[item.name] = item.metadata["read"](text)
+            except BadSetting as error:
+                raise BadSetting(f"{name}: expected {error}; found {text!r}.") from None
+        return cls(**values)
+
+    @property
+    def photo_limits(self) -> PhotoLimits:
+        """What a photo may cost."""
+        return PhotoLimits(max_bytes=self.max_image_bytes, max_pixels=self.max_image_pixels)
+
+
+def variable(field_name: str) -> str:
+    """Return the environment variable that sets a field."""
+    return PREFIX + field_name.upper()
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """List every setting as (variable, default, help line)."""
+    return [
+        (variable(item.name), _shown(item.default), item.metadata["help"])
+        for item in fields(Settings)
+    ]
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, Path):
+        return default.name
+    if isinstance(default, tuple):
+        return ",".join(default)
+    return str(default)

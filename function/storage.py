@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NewType, Protocol
+from typing import Any, NewType, Protocol, runtime_checkable
 from uuid import uuid4
 
 from .errors import Unavailable
@@ -49,6 +49,7 @@ class Conflict(StorageError):
     default_reason = "STORAGE_CONFLICT"
 
 
+@runtime_checkable
 class Storage(Protocol):
     """Named bytes under one root. Safe to use from several threads."""
 

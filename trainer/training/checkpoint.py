@@ -1,0 +1,119 @@
+"""Checkpoints: what training needs to go on exactly where it was, on a folder or gs://."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from trainer.training.step import TrainState
+
+# One more than needed: the newest may be half written when the machine goes away.
+_CHECKPOINTS_KEPT = 2
+_MODEL, _OPTIMIZER, _PROGRESS = "model", "optimizer", "progress"
+
+
+class Checkpoints:
+    """The numbered checkpoints below one URL. Use as a context: leaving waits for open saves.
+
+    A checkpoint is `<url>/<step>/`, with `model` (arrays by name, float32), `optimizer` and
+    `progress` (JSON). It counts only once Orbax has marked it complete: what a killed process left
+    behind is never read, and removed when training opens the folder again.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        self._manager = ocp.CheckpointManager(
+            url,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=None if read_only else _CHECKPOINTS_KEPT,
+                read_only=read_only,
+                create=not read_only,
+                cleanup_tmp_directories=not read_only,
+            ),
+            item_names=(_MODEL, _OPTIMIZER, _PROGRESS),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._manager.close()
+
+    @property
+    def latest(self) -> int | None:
+        """The step of the last complete checkpoint; None where there is none."""
+        step = self._manager.latest_step()
+        return None if step is None else int(step)
+
+    def save(self, state: TrainState, progress: Mapping[str, Any]) -> None:
+        """Start to save; the state's arrays are copied before this returns.
+
+        Args:
+            state: saved under its own step.
+            progress: what a report needs and the state does not hold; JSON's own types.
+        """
+        self._manager.save(
+            int(state.step),
+            args=ocp.args.Composite(
+                model=ocp.args.StandardSave(state.arrays),
+                optimizer=ocp.args.StandardSave(state.optimizer),
+                progress=ocp.args.JsonSave(dict(progress)),
+            ),
+        )
+
+    def wait(self) -> None:
+        """Return once what was saved is complete."""
+        self._manager.wait_until_finished()
+
+    def restore(self, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """Return a checkpoint's state and progress; `like` has its names, shapes and types."""
+        found = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                model=ocp.args.StandardRestore(_abstract(like.arrays)),
+                optimizer=ocp.args.StandardRestore(_abstract(like.optimizer)),
+                progress=ocp.args.JsonRestore(),
+            ),
+        )
+        model = found[_MODEL]
+        state = TrainState(
+            step=jnp.asarray(step, jnp.int32),
+            parameters={name: model[name] for name in like.parameters},
+            statistics={name: model[name] for name in like.statistics},
+            optimizer=found[_OPTIMIZER],
+        )
+        return state, found[_PROGRESS]
+
+    def restore_model(
+        self, step: int, shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, jax.Array]:
+        """Return only a checkpoint's parameters and BatchNorm statistics, by name."""
+        like = {name: _abstract_array(shape, jnp.float32) for name, shape in shapes.items()}
+        found = self._manager.restore(
+            step, args=ocp.args.Composite(model=ocp.args.StandardRestore(like))
+        )
+        return dict(found[_MODEL])
+
+    def progress(self, step: int) -> dict[str, Any]:
+        """Return what was saved as a checkpoint's progress."""
+        found = self._manager.restore(
+            step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
+        )
+        return dict(found[_PROGRESS])
+
+
+def _abstract(tree: Any) -> Any:
+    return jax.tree.map(lambda array: _abstract_array(array.shape, array.dtype), tree)
+
+
+def _abstract_array(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A shape and a type, on this process's device: a checkpoint may come from another kind."""
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=here)  # type: ignore[no-untyped-call]

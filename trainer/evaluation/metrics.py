@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32, Int, Shaped
 from trainer.errors import LookalikeError
 from trainer.evaluation.ranking import rank_relevant
 
-type Ids = Sequence[str] | Sequence[int] | Shaped[np.ndarray, " photos"]
+type Ids = Sequence[str] | Sequence[int] | Shaped[np.ndarray, "_"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,6 +50,7 @@ class Conflict(StorageError):
 
 
 @runtime_checkable
+@runtime_checkable
 class Storage(Protocol):
     """Named bytes under one root. Safe to use from several threads."""
 

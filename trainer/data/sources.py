@@ -11,8 +11,10 @@ import tarfile
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -161,7 +163,7 @@ class TarSource:
             with _plain_tar(path) as file:
                 self._members = _index(file, location)
                 self._descriptor = os.dup(file.fileno())
-        except (tarfile.TarError, gzip.BadGzipFile, EOFError) as error:
+        except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise CatalogError(
                 f"{location} is no readable tar ({error}): make or copy it again"
             ) from error
@@ -177,17 +179,17 @@ class TarSource:
         return [self._members[image][1] if image in self._members else None for image in images]
 
 
-def _plain_tar(path: Path) -> BinaryIO:
-    plain = path.open("rb")
-    if plain.read(2) != b"\x1f\x8b":
-        plain.seek(0)
-        return plain
-    plain.close()
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    with gzip.open(path) as compressed:
+@contextmanager
+def _plain_tar(path: Path) -> Iterator[BinaryIO]:
+    with path.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            file.seek(0)
+            yield file
+            return
+    with tempfile.TemporaryFile() as file, gzip.open(path) as compressed:
         shutil.copyfileobj(compressed, file, 1 << 20)
-    file.seek(0)
-    return file
+        file.seek(0)
+        yield file
 
 
 def _index(file: BinaryIO, location: str) -> dict[str, tuple[int, int]]:

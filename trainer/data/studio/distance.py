@@ -13,10 +13,11 @@ from jaxtyping import Float32
 Points = Float32[np.ndarray, "3 n"]
 Distances = Float32[np.ndarray, " n"]
 Polyline = Float32[np.ndarray, "m 2"]
+Outline = Float32[np.ndarray, "k 2"]
 Vector = tuple[float, float, float]
 
 PROFILE_STEP = 0.02  # spacing of a profile's distance grid, in object units (a mug is about 1 high)
-PROFILE_PADDING = 0.16
+PROFILE_PADDING = 0.16  # of the grid around the outline
 
 
 def mirrored(p: Points, *, x: bool = False, z: bool = False) -> Points:
@@ -154,13 +155,15 @@ class Profile:
         low += (high - low) * fv
         u -= inside_u
         v -= inside_v
-        # Beyond the grid the true distance is at least the larger of the two.
         outside = length(u, v) * PROFILE_STEP
-        distance: Distances = np.where(outside > 0.0, np.maximum(low, outside), low)
+        # Beyond the grid: a bound that never exceeds the true distance.
+        distance: Distances = np.where(
+            outside > 0.0, np.maximum(low, outside + PROFILE_PADDING - 0.06), low
+        )
         return distance
 
 
-def turned(outline: Polyline, rounding: float = 0.0) -> Profile:
+def turned(outline: Outline, rounding: float = 0.0) -> Profile:
     """The solid of revolution of a closed outline [m, 2] of (radius, height), m >= 3."""
     bottom = float(outline[:, 1].min()) - PROFILE_PADDING
     radii = np.arange(0.0, float(outline[:, 0].max()) + PROFILE_PADDING, PROFILE_STEP)
@@ -198,13 +201,13 @@ def curve(*points: tuple[float, float], samples: int = 7) -> Polyline:
     return line.astype(np.float32)
 
 
-def solid(line: Polyline) -> Polyline:
+def solid(line: Polyline) -> Outline:
     """Close a line against the axis: a full body."""
     axis = np.array([[0.0, line[-1, 1]], [0.0, line[0, 1]]], np.float32)
     return np.concatenate([line, axis])
 
 
-def hollow(line: Polyline, wall: float, *, floor: bool = True) -> Polyline:
+def hollow(line: Polyline, wall: float, *, floor: bool = True) -> Outline:
     """Close a line by its own inner side: an open vessel, or a tube where `floor` is False."""
     inner = line.copy()
     inner[:, 0] = np.maximum(inner[:, 0] - wall, 0.01)

@@ -213,7 +213,8 @@ def make_product(seed: int, number: int) -> Product:
         return replace(base, look=replace(look, pattern=pattern))
     taken = {look.colour, look.second}
     names = [n for n in _palette_of(look.material) if n not in taken]
-    colour = names[(int(line.integers(len(names))) + member * (len(names) // 3)) % len(names)]
+    apart = max(1, len(names) // LINE_LENGTH)
+    colour = names[(int(line.integers(len(names))) + member * apart) % len(names)]
     second_material = "wooden" if look.material == "wooden" else "any"
     second = _contrasting(colour, second_material, rng)
     accent = colour if look.accent == look.colour else look.accent

@@ -182,8 +182,8 @@ def _write_photos(
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears complete or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write a file that appears complete or not at all; the next try takes over a dead one's."""
+    partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(data)
     partial.replace(path)
 

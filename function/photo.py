@@ -133,15 +133,24 @@ def decode(
         ) from None
 
 
-def _check_bytes(data: bytes, limits: PhotoLimits) -> None:
-    if not data:
-        raise BadImage("The image is empty: send the bytes of a photo.", reason="IMAGE_EMPTY")
-    if len(data) > limits.max_bytes:
+def check_size(size_bytes: int, limits: PhotoLimits = DEFAULT_LIMITS) -> None:
+    """Refuse a photo by its encoded size alone, as before it is fetched.
+
+    Raises:
+        PayloadTooLarge: more bytes than the limit.
+    """
+    if size_bytes > limits.max_bytes:
         raise PayloadTooLarge(
-            f"The image has {len(data):,} bytes; the limit is {limits.max_bytes:,}.",
+            f"The image has {size_bytes:,} bytes; the limit is {limits.max_bytes:,}.",
             reason="IMAGE_TOO_MANY_BYTES",
             metadata={"limit": str(limits.max_bytes)},
         )
+
+
+def _check_bytes(data: bytes, limits: PhotoLimits) -> None:
+    if not data:
+        raise BadImage("The image is empty: send the bytes of a photo.", reason="IMAGE_EMPTY")
+    check_size(len(data), limits)
     if not any(signature.match(data) for signature in _SIGNATURES.values()):
         raise UnsupportedImage(
             f"The upload is not an image of a type that is read here: {', '.join(FORMATS)}.",

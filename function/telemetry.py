@@ -28,7 +28,7 @@ def log(severity: str, message: str, **fields: object) -> None:
         fields: for programs; anything that JSON can hold.
     """
     known = {name: value for name, value in fields.items() if value is not None}
-    line = json.dumps({"severity": severity, "message": message, **known}, ensure_ascii=False)
+    line = json.dumps({"severity": severity, "message": message, **known})
     # One write a line: threads do not mix theirs.
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

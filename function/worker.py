@@ -49,8 +49,11 @@ class Worker[T]:
         self._reset()
         self._begin()
 
-    def get(self) -> T:
+    def get(self, *, wait: bool = True) -> T:
         """Return what was loaded; begin to load where nobody has yet.
+
+        Args:
+            wait: for a load under way, up to `wait_seconds`.
 
         Raises:
             Unavailable: it is still loading.
@@ -58,7 +61,7 @@ class Worker[T]:
         """
         if self._loaded is None:
             self._begin()
-            self._settled.wait(self._wait_seconds)
+            self._settled.wait(self._wait_seconds if wait else 0)
         if self._loaded is not None:
             return self._loaded
         if self._settled.is_set():

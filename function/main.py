@@ -1,0 +1,31 @@
+"""The entry point: `functions-framework --source main.py --target lookalike`. It only wires.
+
+The server imports this module before it forks its workers: nothing here may start a thread, and so
+nothing may import JAX, OpenVINO, ScaNN or a Google client. Each worker does, after the fork.
+"""
+
+import os
+from functools import partial
+
+from flask import Request, Response, current_app, has_app_context
+
+from .app import App
+from .envelope import Envelope
+from .service import load_service
+from .settings import Settings
+from .worker import Worker
+
+_settings = Settings.from_environment(os.environ)
+_worker = Worker(partial(load_service, _settings), wait_seconds=_settings.loading_wait_seconds)
+_envelope = Envelope(cors_origins=_settings.cors_origins, max_body_bytes=_settings.max_body_bytes)
+_app = App(_settings, _worker, _envelope)
+
+_worker.start_after_fork()
+if has_app_context():
+    # The server answers a few paths itself.
+    _envelope.attach(current_app)
+
+
+def lookalike(request: Request) -> Response:
+    """Answer one HTTP request."""
+    return _app(request)

@@ -1,0 +1,37 @@
+"""What a worker loads: the current release's engine, and the root that it came from."""
+
+from dataclasses import dataclass
+
+from .errors import ReleaseError
+from .search import SearchEngine, load_search_engine
+from .settings import Settings, variable
+from .storage import Storage, open_storage
+
+
+@dataclass(frozen=True)
+class Service:
+    """A loaded release.
+
+    Attributes:
+        engine: answers queries; it has answered one already.
+        storage: the root, for stored photos.
+    """
+
+    engine: SearchEngine
+    storage: Storage
+
+
+def load_service(settings: Settings) -> Service:
+    """Fetch, verify and try the current release.
+
+    Raises:
+        ReleaseError: there is none, or none that can be served.
+        StorageError: the root cannot be read.
+    """
+    if not settings.root:
+        raise ReleaseError(
+            f"{variable('root')} is not set: expected a folder or gs://bucket/prefix."
+        )
+    storage = open_storage(settings.root)
+    engine = load_search_engine(storage, engine=settings.engine, cache_dir=settings.cache_dir)
+    return Service(engine, storage)

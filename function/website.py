@@ -1,0 +1,64 @@
+"""The demo page: the files under web/, and the shop's branding as JSON."""
+
+import json
+import mimetypes
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from flask import Request, Response
+
+from .errors import NotFound
+from .settings import BadSetting
+
+WEB = Path(__file__).parent / "web"
+
+# The page needs only what lies beside it; pictures may come from wherever the shop keeps them.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src * data: blob:; style-src 'self' 'unsafe-inline'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'"
+)
+
+# What branding.toml holds, with the type of each.
+_BRANDING = {"title": str, "logo": str, "accent": str, "results": int}
+
+# The machine's own table may lack or change these.
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+def page_file(request: Request, name: str) -> Response:
+    """Answer with a file under web/; browsers keep it and ask each time whether it changed.
+
+    Raises:
+        NotFound: there is no such file.
+    """
+    # Compared with what is there, so no name can lead elsewhere.
+    path = next((file for file in WEB.rglob("*") if file.relative_to(WEB).as_posix() == name), None)
+    if path is None or not path.is_file():
+        raise NotFound(f"There is no {request.path} here.")
+    kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
+    response = Response(path.read_bytes(), mimetype=kind or "application/octet-stream")
+    if path.suffix == ".html":
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return response
+
+
+def read_branding(path: Path) -> bytes:
+    """Read branding.toml, once, as the JSON that the page asks for.
+
+    Raises:
+        BadSetting: the file is missing, is no TOML, or holds an unknown key or a wrong type.
+    """
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadSetting(f"{path}: expected the page's branding in TOML; {error}.") from None
+    for key, value in values.items():
+        kind = _BRANDING.get(key)
+        if kind is None:
+            raise BadSetting(f"{path}: {key}: unknown; known are {', '.join(_BRANDING)}.")
+        if type(value) is not kind:
+            raise BadSetting(f"{path}: {key}: expected {kind.__name__}; found {value!r}.")
+    if not 1 <= values.get("results", 1) <= 100:
+        raise BadSetting(f"{path}: results: expected 1 to 100; found {values['results']}.")
+    return json.dumps(values).encode()

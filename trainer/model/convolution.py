@@ -73,7 +73,7 @@ def patches(
     inputs: Float[Array, "batch y x in"], size: int, stride: int
 ) -> Float[Array, "batch y2 x2 patch"]:
     """What the kernel sees at each position, in the order of an HWI kernel's values."""
-    return jnp.concatenate(list(_shifts(inputs, size, stride, outside=0)), axis=-1)
+    return jnp.concatenate(list(_shifts(inputs, size, stride, outside=0.0)), axis=-1)
 
 
 def _shifts(inputs: jax.Array, size: int, stride: int, outside: float) -> Iterator[jax.Array]:

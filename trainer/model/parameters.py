@@ -23,7 +23,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Name and shape of every array of the model, without making one."""
     _, state = _abstract(config)
-    return {_name(path): variable.shape for path, variable in nnx.to_flat_state(state)}
+    return _shapes(state)
 
 
 def to_flat(model: nnx.Module) -> dict[str, jax.Array]:
@@ -37,7 +37,7 @@ def from_flat(config: ModelConfig, flat: Mapping[str, ArrayLike]) -> Embedder:
     Raises `WeightsError` that lists every missing, unexpected and misshapen array.
     """
     graph, state = _abstract(config)
-    check_shapes(parameter_shapes(config), {name: np.shape(value) for name, value in flat.items()})
+    check_shapes(_shapes(state), {name: np.shape(value) for name, value in flat.items()})
     return nnx.merge(
         graph,
         nnx.from_flat_state(
@@ -80,6 +80,10 @@ def check_shapes(expected: Shapes, found: Shapes, *, source: str = "the weights"
 
 def _abstract(config: ModelConfig) -> tuple[nnx.GraphDef[Embedder], nnx.State[Any, Any]]:
     return nnx.split(nnx.eval_shape(lambda: Embedder(config, rngs=nnx.Rngs(0))))
+
+
+def _shapes(state: nnx.State[Any, Any]) -> dict[str, tuple[int, ...]]:
+    return {_name(path): variable.shape for path, variable in nnx.to_flat_state(state)}
 
 
 def _name(path: tuple[object, ...]) -> str:

@@ -1,0 +1,38 @@
+"""What the trainer's tests share."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from trainer.model.config import ModelConfig
+from trainer.model.embedder import Embedder
+from trainer.model.parameters import from_flat, parameter_shapes
+
+
+def random_array(
+    name: str, shape: tuple[int, ...], random: np.random.Generator
+) -> NDArray[np.float32]:
+    """An array away from its initial value, so that none can be forgotten unseen."""
+    kind = name.rpartition("/")[2]
+    if kind == "kernel":
+        fan_in = np.prod(shape[:-1])
+        return random.normal(0, np.sqrt(2 / fan_in), shape).astype(np.float32)
+    if kind in ("bias", "mean"):
+        return random.uniform(-0.2, 0.2, shape).astype(np.float32)
+    return random.uniform(0.6, 1.4, shape).astype(np.float32) * (3 if kind == "power" else 1)
+
+
+@pytest.fixture(scope="session")
+def random_model() -> Callable[[ModelConfig], Embedder]:
+    """Makes a model of this configuration with every array random, the same each time."""
+
+    def make(config: ModelConfig) -> Embedder:
+        random = np.random.default_rng(1)
+        shapes = parameter_shapes(config)
+        return from_flat(
+            config, {name: random_array(name, shape, random) for name, shape in shapes.items()}
+        )
+
+    return make

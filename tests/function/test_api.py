@@ -1,0 +1,198 @@
+"""The wire format of requests: what is read, and how the rest is refused."""
+
+import base64
+import json
+from contextlib import closing
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask import Request
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from werkzeug.test import EnvironBuilder
+
+from function.api import SearchRequest, error_body, parse_search
+from function.errors import BadRequest, FunctionError, ReleaseError, UnsupportedImage
+
+PHOTO = b"\xff\xd8\xff not decoded here \xfb\xef"
+CONTENT = base64.b64encode(PHOTO).decode()
+
+
+def as_json(body: object) -> Request:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return as_request(data=data, content_type="application/json")
+
+
+def as_form(**fields: Any) -> Request:
+    return as_request(data=fields, content_type="multipart/form-data")
+
+
+def as_request(**options: Any) -> Request:
+    with closing(EnvironBuilder(method="POST", path="/v1/products:search", **options)) as builder:
+        environ = builder.get_environ()
+        with closing(environ["wsgi.input"]) as body:
+            return Request({**environ, "wsgi.input": BytesIO(body.read())})
+
+
+def parse(request: Request) -> SearchRequest:
+    with closing(request):
+        return parse_search(request)
+
+
+def file(data: bytes = PHOTO) -> tuple[BytesIO, str]:
+    return BytesIO(data), "photo.jpg"
+
+
+def test_both_forms_say_the_same() -> None:
+    expected = SearchRequest(PHOTO, "", 3, 0.25, 2, frozenset({"a", "b,c"}))
+    form = as_form(
+        image=file(),
+        pageSize="3",
+        scoreThreshold="0.25",
+        imagesPerProduct="2",
+        excludeProductIds=["a", "products/b,c"],
+    )
+    assert parse(form) == expected
+    body = {
+        "image": {"content": CONTENT},
+        "pageSize": 3,
+        "scoreThreshold": 0.25,
+        "imagesPerProduct": 2,
+        "excludeProductIds": ["products/a", "b,c"],
+    }
+    assert parse(as_json(body)) == expected
+
+
+def test_only_the_photo_is_needed() -> None:
+    assert parse(as_form(image=file())) == SearchRequest(PHOTO)
+    assert parse(as_json({"image": {"content": CONTENT}})) == SearchRequest(PHOTO)
+    source = {"image": {"source": {"imageUri": "gs://bucket/photo.jpg"}}}
+    assert parse(as_json(source)) == SearchRequest(image_uri="gs://bucket/photo.jpg")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        base64.urlsafe_b64encode(PHOTO).decode(),
+        CONTENT.rstrip("="),
+        "\n".join([CONTENT[:10], CONTENT[10:]]),
+    ],
+    ids=["url-safe", "no padding", "line breaks"],
+)
+def test_base64_is_read_as_google_writes_it(text: str) -> None:
+    assert parse(as_json({"image": {"content": text}})).content == PHOTO
+
+
+IMAGE = {"content": CONTENT}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "says"),
+    [
+        (b"", "REQUEST_EMPTY", "empty"),
+        (b"{", "JSON_INVALID", "not valid JSON"),
+        (b"\xff\xfe", "JSON_INVALID", "UTF-8"),
+        (b'{"image": NaN}', "JSON_INVALID", "not valid JSON"),
+        (b"[" * 100_000, "JSON_INVALID", "not valid JSON"),
+        ([], "JSON_INVALID", "expected a JSON object; found a list"),
+        ({}, "IMAGE_MISSING", "found none"),
+        ({"image": None}, "IMAGE_MISSING", "found none"),
+        ({"image": "x"}, "FIELD_INVALID", "image: expected an object; found 'x'"),
+        ({"image": {}}, "FIELD_INVALID", "either content or source"),
+        ({"image": {**IMAGE, "source": {}}}, "FIELD_INVALID", "either content or source"),
+        ({"image": {"content": 5}}, "FIELD_INVALID", "image.content"),
+        ({"image": {"content": "§"}}, "FIELD_INVALID", "image.content: expected base64"),
+        ({"image": {"content": "abcde"}}, "FIELD_INVALID", "wrong length"),
+        ({"image": {"bytes": ""}}, "FIELD_UNKNOWN", "image.bytes"),
+        ({"image": {"source": 1}}, "FIELD_INVALID", "image.source"),
+        ({"image": {"source": {"url": ""}}}, "FIELD_UNKNOWN", "image.source.url"),
+        ({"image": {"source": {}}}, "FIELD_INVALID", "image.source.imageUri"),
+        ({"image": IMAGE, "pagesize": 5, "Filter": ""}, "FIELD_UNKNOWN", "Filter, pagesize"),
+        ({"image": IMAGE, "pageSize": 0}, "FIELD_INVALID", "pageSize: .* 1 to 100; found 0"),
+        ({"image": IMAGE, "pageSize": 101}, "FIELD_INVALID", "found 101"),
+        ({"image": IMAGE, "pageSize": "5"}, "FIELD_INVALID", "pageSize"),
+        ({"image": IMAGE, "pageSize": 5.5}, "FIELD_INVALID", "found 5.5"),
+        ({"image": IMAGE, "pageSize": True}, "FIELD_INVALID", "found true"),
+        ({"image": IMAGE, "scoreThreshold": 1.5}, "FIELD_INVALID", "scoreThreshold"),
+        ({"image": IMAGE, "scoreThreshold": None}, "FIELD_INVALID", "found nothing"),
+        ({"image": IMAGE, "imagesPerProduct": 0}, "FIELD_INVALID", "imagesPerProduct"),
+        ({"image": IMAGE, "excludeProductIds": "a"}, "FIELD_INVALID", "excludeProductIds"),
+        ({"image": IMAGE, "excludeProductIds": [""]}, "FIELD_INVALID", "a list of 1"),
+        ({"image": IMAGE, "excludeProductIds": ["a"] * 1001}, "FIELD_INVALID", "up to 1000"),
+    ],
+)
+def test_what_json_cannot_say_is_named(body: object, reason: str, says: str) -> None:
+    with pytest.raises(BadRequest, match=says) as caught:
+        parse(as_json(body))
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "says"),
+    [
+        ({"pageSize": "3"}, "IMAGE_MISSING", "found none"),
+        ({"image": "text"}, "FIELD_INVALID", "image: expected a file part"),
+        ({"image": [file(), file()]}, "FIELD_INVALID", "one file; found 2"),
+        ({"image": file(), "photo": file()}, "FIELD_UNKNOWN", "photo"),
+        ({"image": file(), "colour": "red"}, "FIELD_UNKNOWN", "colour"),
+        ({"image": file(), "pageSize": "many"}, "FIELD_INVALID", "found 'many'"),
+        ({"image": file(), "pageSize": ["1", "2"]}, "FIELD_INVALID", "a list of 2"),
+        ({"image": file(), "scoreThreshold": "nan"}, "FIELD_INVALID", "scoreThreshold"),
+    ],
+)
+def test_what_a_form_cannot_say_is_named(fields: dict[str, Any], reason: str, says: str) -> None:
+    with pytest.raises(BadRequest, match=says) as caught:
+        parse(as_form(**fields))
+    assert caught.value.reason == reason
+
+
+def test_another_content_type_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedImage, match="image/jpeg") as caught:
+        parse(as_request(data=PHOTO, content_type="image/jpeg"))
+    assert caught.value.reason == "CONTENT_TYPE_UNSUPPORTED"
+
+
+FIELDS = ["image", "content", "source", "imageUri", "pageSize", "scoreThreshold"]
+FIELDS += ["imagesPerProduct", "excludeProductIds", "x"]
+NESTED = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(FIELDS),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(NESTED)
+def test_any_json_is_read_or_refused(body: object) -> None:
+    try:
+        parse(as_json(body))
+    except FunctionError as error:
+        assert error.http_status == 400  # noqa: PT017 - either outcome is right
+        json.dumps(error_body(error)).encode()
+
+
+def test_an_error_has_the_body_of_aip_193() -> None:
+    error = ReleaseError("Nothing to serve.", metadata={"release": "r1"})
+    assert error_body(error) == {
+        "error": {
+            "code": 503,
+            "status": "UNAVAILABLE",
+            "message": "Nothing to serve.",
+            "details": [
+                {
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": "NO_VALID_RELEASE",
+                    "domain": "lookalike",
+                    "metadata": {"release": "r1"},
+                }
+            ],
+        }
+    }

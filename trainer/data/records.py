@@ -7,7 +7,7 @@ and a way to read their bytes. Where these bytes lie is the business of a `Sourc
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
@@ -64,7 +64,7 @@ class Catalog:
     name: str
     """Short, for reports: the file's or the folder's name without its suffix."""
     source: Source
-    photos: tuple[Photo, ...]
+    photos: tuple[Photo, ...] = field(repr=False)
 
     def read(self, photo: Photo) -> bytes:
         """Return the encoded photo; safe to call from several threads.

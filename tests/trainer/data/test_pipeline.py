@@ -1,0 +1,134 @@
+"""The pipeline gives the same batches however it is run, and cleans up after itself."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from function.photo import load_pixels
+from trainer.data.augmentation import Augmentation
+from trainer.data.catalog import open_catalog
+from trainer.data.pipeline import PREFETCHED_BATCHES, Batch, TrainingBatches, evaluation_batches
+from trainer.data.records import Catalog, Photo
+from trainer.data.sampler import PKSampler
+from trainer.errors import CatalogError
+
+
+@pytest.fixture
+def catalog(products: Callable[[int, int], Path]) -> Catalog:
+    return open_catalog(products(7, 3))
+
+
+def batches(
+    catalog: Catalog, start: int = 0, stop: int = 6, workers: int | None = None
+) -> TrainingBatches:
+    sampler = PKSampler(
+        [photo.product_id for photo in catalog.photos],
+        [photo.role for photo in catalog.photos],
+        products_per_batch=4,
+        photos_per_product=2,
+        seed=1,
+    )
+    return TrainingBatches(
+        catalog=catalog,
+        sampler=sampler,
+        augmentation=Augmentation(),
+        image_size=24,
+        seed=1,
+        start_step=start,
+        stop_step=stop,
+        workers=workers,
+    )
+
+
+def same(first: list[Batch], second: list[Batch]) -> bool:
+    return [batch.step for batch in first] == [batch.step for batch in second] and all(
+        np.array_equal(a.pixels, b.pixels) and np.array_equal(a.labels, b.labels)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def decoding_threads() -> int:
+    return sum(thread.name.startswith("decode") for thread in threading.enumerate())
+
+
+def test_batches_have_their_shape_and_labels(catalog: Catalog) -> None:
+    for step, batch in enumerate(batches(catalog)):
+        assert batch.step == step
+        assert batch.pixels.shape == (8, 24, 24, 3)
+        assert batch.labels.dtype == np.int32
+        assert [len(set(group)) for group in batch.labels.reshape(4, 2)] == [1] * 4
+        assert len(set(batch.labels)) == 4
+
+
+def test_resuming_and_other_workers_change_nothing(catalog: Catalog) -> None:
+    whole = list(batches(catalog, workers=1))
+    assert same(whole, list(batches(catalog, workers=5)))
+    assert same(whole[4:], list(batches(catalog, start=4)))
+    assert list(batches(catalog, start=6)) == []
+
+
+def test_a_product_seen_again_looks_different(catalog: Catalog) -> None:
+    first, second = list(batches(catalog, stop=8))[0::7]
+    assert not same([first], [second])
+
+
+def test_no_thread_is_left_whether_finished_left_or_failed(catalog: Catalog) -> None:
+    list(batches(catalog))
+    assert decoding_threads() == 0
+    for _ in batches(catalog):
+        assert decoding_threads() > 0
+        break
+    assert decoding_threads() == 0
+    iterator = iter(evaluation_batches(catalog, 24, 2))
+    next(iterator)
+    iterator.close()
+    assert decoding_threads() == 0
+
+
+def test_a_photo_that_went_bad_is_named_and_stops_the_threads(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    (tmp_path / "shop/p3/1.jpg").write_bytes(b"no photo")
+    with pytest.raises(CatalogError, match=r"p3/1\.jpg was readable before and is not now"):
+        list(batches(catalog, stop=20))
+    (tmp_path / "shop/p3/1.jpg").unlink()
+    with pytest.raises(CatalogError, match=r"p3/1\.jpg was readable before"):
+        list(evaluation_batches(catalog, 24, 4))
+    assert decoding_threads() == 0
+
+
+def test_no_more_is_read_ahead_than_a_few_batches(catalog: Catalog) -> None:
+    reads: list[str] = []
+
+    class Counting:
+        location = "counting"
+
+        def read(self, image: str) -> bytes:
+            reads.append(image)
+            return catalog.source.read(image)
+
+        def sizes(self, images: list[str]) -> list[int | None]:
+            return catalog.source.sizes(images)
+
+    counted = Catalog("counted", Counting(), catalog.photos)
+    iterator = iter(batches(counted, stop=100))
+    for _ in range(3):
+        next(iterator)
+    assert len(reads) <= 8 * (3 + PREFETCHED_BATCHES)
+    iterator.close()
+
+
+def test_evaluation_sees_what_the_function_sees(catalog: Catalog) -> None:
+    found = list(evaluation_batches(catalog, 24, 8, workers=3))
+    assert [len(pixels) for pixels in found] == [8, 8, 5]
+    expected = [load_pixels(catalog.read(photo), 24) for photo in catalog.photos]
+    assert np.array_equal(np.concatenate(found), np.stack(expected))
+    assert list(evaluation_batches(catalog.subset(()), 24, 8)) == []
+
+
+def test_photos_of_products_that_cannot_train_are_left_alone(catalog: Catalog) -> None:
+    photos = (*catalog.photos, Photo("", "missing.jpg", role="query"))
+    assert len(list(batches(catalog.subset(photos), stop=10))) == 10

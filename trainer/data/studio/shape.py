@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Int
 
-from trainer.data.studio.distance import Distances, Points, Vector
+from trainer.data.studio.distance import Distances, Points
 
 PROBES = 40  # per axis, to find the extent of a shape
 PROBE_REACH = 1.35  # half width of the space in which every shape stands, its height is twice that
@@ -72,8 +72,3 @@ def between(low: float, high: float, trait: float) -> float:
 
 def pick[T](options: tuple[T, ...], trait: float) -> T:
     return options[min(int(trait * len(options)), len(options) - 1)]
-
-
-def offset(p: Points, by: Vector) -> Points:
-    """Points seen from `by`."""
-    return p - np.array(by, np.float32)[:, None]

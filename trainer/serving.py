@@ -1,0 +1,116 @@
+"""Releases on this machine: serve one as the cloud does, search it without a server, choose it."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import function
+from function.release import (
+    current_release_id,
+    list_releases,
+    read_manifest,
+    read_pointer,
+    set_current,
+)
+from function.storage import open_storage
+from trainer.errors import LookalikeError
+from trainer.progress import console
+
+ENTRY_POINT = "lookalike"
+READY_SECONDS = 120
+_POLL_SECONDS = 0.05
+
+
+def serve(root: str, *, host: str, port: int, engine: str = "openvino") -> None:
+    """Run the function under functions-framework until it ends or is interrupted.
+
+    Prints the URL once a real query has passed.
+
+    Raises:
+        LookalikeError: there is no release in `root`, or the function ended by itself.
+    """
+    if current_release_id(open_storage(root)) is None:
+        raise LookalikeError(
+            f"Expected a release in {root}; found none. Publish one: "
+            f"lookalike publish --run RUN --catalog CATALOG --root {root}"
+        )
+    command = (
+        *(sys.executable, "-m", "functions_framework"),
+        *("--source", str(Path(function.__file__).with_name("main.py"))),
+        *("--target", ENTRY_POINT),
+        *("--host", host, "--port", str(port)),
+    )
+    environment = {**os.environ, "LOOKALIKE_ROOT": root, "LOOKALIKE_ENGINE": engine}
+    url = f"http://{host}:{port}"
+    with subprocess.Popen(command, env=environment) as server:  # noqa: S603 - our own command
+        try:
+            _wait_until_ready(server, url)
+            console.print(f"[green]✓[/] Lookalike is open at [link={url}]{url}[/] (Ctrl-C ends it)")
+            server.wait()
+        finally:
+            server.terminate()
+    if server.returncode > 0:
+        raise LookalikeError(
+            f"The function ended with status {server.returncode}; its last lines above say why. "
+            f"Is port {port} taken? Choose another with --port."
+        )
+
+
+def search(photo: Path, root: str, *, page_size: int, engine: str) -> dict[str, Any]:
+    """Answer one query as the function would: the body of `POST /v1/products:search`.
+
+    Raises:
+        LookalikeError: there is no such photo.
+        FunctionError: it cannot be read, or there is no release that could serve.
+    """
+    raise NotImplementedError
+
+
+def releases(root: str) -> list[dict[str, Any]]:
+    """Describe all complete releases, newest first."""
+    storage = open_storage(root)
+    current = current_release_id(storage)
+    described = []
+    for release_id in reversed(list_releases(storage)):
+        manifest = read_manifest(storage, release_id)
+        described.append(
+            {
+                "release_id": release_id,
+                "current": release_id == current,
+                "created": manifest.created,
+                "model": manifest.model.model_id,
+                "products": manifest.counts.products,
+                "images": manifest.counts.images,
+                "index": manifest.index.kind,
+                "recall_at_10": manifest.index.recall_at_10,
+            }
+        )
+    return described
+
+
+def use_release(root: str, release_id: str) -> None:
+    """Make a release the current one.
+
+    Raises:
+        ReleaseError: there is no such release.
+        Conflict: a publisher moved the pointer meanwhile.
+    """
+    storage = open_storage(root)
+    pointer = read_pointer(storage)
+    set_current(storage, release_id, pointer[1] if pointer else None)
+
+
+def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    with console.status("Starting the function…"):
+        while server.poll() is None and time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{url}/health/ready"):  # noqa: S310 - our own http URL
+                    return
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(_POLL_SECONDS)

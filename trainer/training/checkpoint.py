@@ -8,7 +8,10 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from trainer.training.step import TrainState
+from trainer.model.parameters import Shapes
+from trainer.training.experiment import Experiment
+from trainer.training.optimizer import make_optimizer
+from trainer.training.step import TrainState, split_arrays
 
 # One more than needed: the newest may be half written when the machine goes away.
 _CHECKPOINTS_KEPT = 2
@@ -24,11 +27,12 @@ class Checkpoints:
     """
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
+        """Open; reading only, nothing is made or cleaned, so that training may go on elsewhere."""
+        # Orbax's own read_only warns at each use and adds nothing: without `save` nothing is saved.
         self._manager = ocp.CheckpointManager(
             url,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=None if read_only else _CHECKPOINTS_KEPT,
-                read_only=read_only,
+                max_to_keep=_CHECKPOINTS_KEPT,
                 create=not read_only,
                 cleanup_tmp_directories=not read_only,
             ),
@@ -60,7 +64,7 @@ class Checkpoints:
             progress: what a report needs and the state does not hold; JSON's own types.
         """
         self._manager.save(
-            int(state.step),
+            int(jax.device_get(state.step)),
             args=ocp.args.Composite(
                 model=ocp.args.StandardSave(state.arrays),
                 optimizer=ocp.args.StandardSave(state.optimizer),
@@ -72,32 +76,38 @@ class Checkpoints:
         """Return once what was saved is complete."""
         self._manager.wait_until_finished()
 
-    def restore(self, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """Return a checkpoint's state and progress; `like` has its names, shapes and types."""
+    def restore(self, step: int, experiment: Experiment, shapes: Shapes) -> TrainState:
+        """Return the state that was saved after `step` steps.
+
+        Args:
+            step: of a complete checkpoint.
+            experiment: decides the optimiser's moments.
+            shapes: of the model's arrays, by name.
+        """
+        like = _abstract_arrays(shapes)
+        moments = jax.eval_shape(make_optimizer(experiment).init, split_arrays(like)[0])
         found = self._manager.restore(
             step,
             args=ocp.args.Composite(
-                model=ocp.args.StandardRestore(_abstract(like.arrays)),
-                optimizer=ocp.args.StandardRestore(_abstract(like.optimizer)),
-                progress=ocp.args.JsonRestore(),
+                model=ocp.args.StandardRestore(like),
+                optimizer=ocp.args.StandardRestore(
+                    jax.tree.map(lambda array: _abstract(array.shape, array.dtype), moments)
+                ),
             ),
         )
-        model = found[_MODEL]
-        state = TrainState(
+        parameters, statistics = split_arrays(found[_MODEL])
+        return TrainState(
             step=jnp.asarray(step, jnp.int32),
-            parameters={name: model[name] for name in like.parameters},
-            statistics={name: model[name] for name in like.statistics},
+            parameters=parameters,
+            statistics=statistics,
             optimizer=found[_OPTIMIZER],
         )
-        return state, found[_PROGRESS]
 
-    def restore_model(
-        self, step: int, shapes: Mapping[str, tuple[int, ...]]
-    ) -> dict[str, jax.Array]:
+    def restore_model(self, step: int, shapes: Shapes) -> dict[str, jax.Array]:
         """Return only a checkpoint's parameters and BatchNorm statistics, by name."""
-        like = {name: _abstract_array(shape, jnp.float32) for name, shape in shapes.items()}
         found = self._manager.restore(
-            step, args=ocp.args.Composite(model=ocp.args.StandardRestore(like))
+            step,
+            args=ocp.args.Composite(model=ocp.args.StandardRestore(_abstract_arrays(shapes))),
         )
         return dict(found[_MODEL])
 
@@ -109,11 +119,11 @@ class Checkpoints:
         return dict(found[_PROGRESS])
 
 
-def _abstract(tree: Any) -> Any:
-    return jax.tree.map(lambda array: _abstract_array(array.shape, array.dtype), tree)
+def _abstract_arrays(shapes: Shapes) -> dict[str, Any]:
+    return {name: _abstract(shape, jnp.float32) for name, shape in shapes.items()}
 
 
-def _abstract_array(shape: tuple[int, ...], dtype: Any) -> Any:
+def _abstract(shape: tuple[int, ...], dtype: Any) -> Any:
     """A shape and a type, on this process's device: a checkpoint may come from another kind."""
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.ShapeDtypeStruct(shape, dtype, sharding=here)  # type: ignore[no-untyped-call]

@@ -27,7 +27,7 @@ class Experiment:
     weights: Path | None = None
     """Pretrained weights, .npz (Keras) or .safetensors; without them training starts at random."""
     width: int = 64
-    """Channels after the stem; 64 in the published networks and in all pretrained weights."""
+    """Channels after the stem; 64 in the published networks. Pretrained weights bring their own."""
     embedding_dim: int = 512
     """Length of the vector that the trained head gives; 0 trains the pooled features themselves."""
     pooling: Pooling = "average"

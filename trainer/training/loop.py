@@ -13,8 +13,10 @@ from trainer.data.sampler import PKSampler
 from trainer.data.screen import OnBadPhoto
 from trainer.errors import TrainingError
 from trainer.model.config import ModelConfig
+from trainer.model.parameters import parameter_shapes, to_flat
 from trainer.progress import console, progress_bar
 from trainer.training.checkpoint import Checkpoints
+from trainer.training.compilation import keep_compiled_programs
 from trainer.training.diagnosis import explain_not_finite
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
@@ -70,6 +72,7 @@ def train(
         TrainingError: too few products to train on, or interrupted by a signal.
         CatalogError, WeightsError: what was given cannot be read.
     """
+    keep_compiled_programs()
     run = Run(run_url)
     config = initial_config(experiment)
     run.claim(experiment, config, catalog)
@@ -80,14 +83,15 @@ def train(
             done = checkpoints.progress(resumed_from)
             return RunSummary(resumed_from, done["seconds"], 0.0, done["loss"], resumed_from)
         split = run.split(catalog, on_bad_photo=on_bad_photo)
-        state = initial_state(experiment, initial_model(experiment, config))
-        if experiment.steps == 0:
-            checkpoints.save(state, {"seconds": 0.0, "loss": None})
-            return RunSummary(0, 0.0, 0.0, None, None)
         seconds = 0.0
-        if resumed_from is not None:
-            state, done = checkpoints.restore(resumed_from, state)
-            seconds = done["seconds"]
+        if resumed_from is None:
+            state = initial_state(experiment, to_flat(initial_model(experiment, config)))
+        else:
+            state = checkpoints.restore(resumed_from, experiment, parameter_shapes(config))
+            seconds = checkpoints.progress(resumed_from)["seconds"]
+        if experiment.steps == 0:
+            checkpoints.save(state, {"seconds": seconds, "loss": None})
+            return RunSummary(0, seconds, 0.0, None, None)
         first = resumed_from or 0
         batches = _batches(split.train, experiment, first, workers)
         with Curves(run.logs, start_step=first) as curves:

@@ -118,6 +118,22 @@ class Run:
             evaluation=readable.subset(p for p in readable.photos if p.product_id in unseen),
         )
 
+    def load(self) -> tuple[Embedder, int]:
+        """Return the network of the last complete checkpoint, in inference mode, and its step.
+
+        Raises:
+            TrainingError: there is no run, or it has no checkpoint yet.
+        """
+        config = self.model_config
+        with self.checkpoints(read_only=True) as checkpoints:
+            if (step := checkpoints.latest) is None:
+                raise TrainingError(
+                    f"{self.url} has no checkpoint yet: expected one in {_CHECKPOINTS}/. Let "
+                    f"lookalike train --run {self.url} come to its first one, or to its end."
+                )
+            arrays = checkpoints.restore_model(step, parameter_shapes(config))
+        return from_flat(config, arrays), step
+
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write one of the run's small files."""
         self.storage.write(name, _to_json(value), content_type="application/json")
@@ -150,15 +166,7 @@ def load_model(url: str) -> tuple[Embedder, Experiment]:
         TrainingError: there is no run at `url`, or it has no checkpoint yet.
     """
     run = Run(url)
-    experiment, config = run.experiment, run.model_config
-    with run.checkpoints(read_only=True) as checkpoints:
-        if (step := checkpoints.latest) is None:
-            raise TrainingError(
-                f"{run.url} has no checkpoint yet: expected one below {_CHECKPOINTS}/. "
-                f"Run lookalike train --run {run.url} to its end, or to its first checkpoint."
-            )
-        model = from_flat(config, checkpoints.restore_model(step, parameter_shapes(config)))
-    return model, experiment
+    return run.load()[0], run.experiment
 
 
 def without_bad_photos(catalog: Catalog, bad: Iterable[tuple[str, str]]) -> Catalog:

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Int32, UInt8
 
 from trainer.losses.multi_similarity import multi_similarity_loss
 from trainer.model.config import ModelConfig
-from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
 from trainer.training.experiment import Experiment
 from trainer.training.optimizer import learning_rate_schedule, make_optimizer
@@ -67,15 +66,23 @@ LossAndGradient = Callable[[Arrays, Arrays, Pixels, Labels], tuple[LossAndRest, 
 TrainingStep = Callable[[TrainState, StepNumber, Pixels, Labels], tuple[TrainState, StepMetrics]]
 
 
-def initial_state(experiment: Experiment, model: Embedder) -> TrainState:
-    """Start from a model's arrays and empty moments."""
-    flat = to_flat(model)
-    parameters = {name: value for name, value in flat.items() if not _is_statistic(name)}
+def initial_state(experiment: Experiment, arrays: Arrays) -> TrainState:
+    """Start from a model's arrays, as `to_flat` gives them, and empty moments."""
+    parameters, statistics = split_arrays(arrays)
     return TrainState(
         step=jnp.asarray(0, jnp.int32),
         parameters=parameters,
-        statistics={name: value for name, value in flat.items() if _is_statistic(name)},
+        statistics=statistics,
         optimizer=make_optimizer(experiment).init(parameters),
+    )
+
+
+def split_arrays[T](arrays: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
+    """Divide a model's arrays by name: what gradients change, and BatchNorm's statistics."""
+    statistics = {name for name in arrays if name.endswith(("/norm/mean", "/norm/var"))}
+    return (
+        {name: value for name, value in arrays.items() if name not in statistics},
+        {name: value for name, value in arrays.items() if name in statistics},
     )
 
 
@@ -152,7 +159,3 @@ def _similarities(
         jnp.mean(cosines, where=same & ~jnp.eye(labels.size, dtype=bool)),
         jnp.mean(cosines, where=~same),
     )
-
-
-def _is_statistic(name: str) -> bool:
-    return name.endswith(("/norm/mean", "/norm/var"))

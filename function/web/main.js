@@ -14,8 +14,7 @@ let photo = "";
 openIntake((file) => search.start(file));
 document.getElementById("cancel").addEventListener("click", () => search.cancel());
 document.getElementById("retry").addEventListener("click", () => search.retry());
-// The counts are an ornament: without them the page is complete.
-describeIndex().then(showCounts, () => {});
+count();
 
 /** @param {import("./search.js").State} state */
 function present(state) {
@@ -25,5 +24,12 @@ function present(state) {
     photo = URL.createObjectURL(state.file);
     showPhoto(photo);
   }
+  // The index could not be described while the release was still loading.
+  if (state.name === "results") count();
   show(state, (position) => lightbox.open(state.results, position, photo));
+}
+
+/** The counts are an ornament: without them the page is complete. */
+function count() {
+  describeIndex().then(showCounts, () => {});
 }

@@ -83,11 +83,10 @@ export function showPhoto(address) {
   image.src = address;
 }
 
-/** @param {{counts: {products: number, images: number}, model: string}} index */
-export function showCounts({ products, images, model }) {
-  const number = (value) => value.toLocaleString("en");
-  byId("counts").textContent =
-    `${number(products)} products, ${number(images)} photos · model ${model}`;
+/** @param {{counts: {products: number, images: number}, modelVersion: string}} index */
+export function showCounts({ counts, modelVersion }) {
+  const [products, images] = [counts.products, counts.images].map((n) => n.toLocaleString("en"));
+  byId("counts").textContent = `${products} products, ${images} photos · model ${modelVersion}`;
 }
 
 function head(text) {

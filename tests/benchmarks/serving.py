@@ -85,7 +85,7 @@ def serving(root: str, engine: str, port: int):
 def first_answer(port: int, photo: bytes, server: subprocess.Popen) -> None:
     """Ask until there is an answer."""
     deadline = time.monotonic() + READY_SECONDS
-    problem: Exception | str = f"the server ended with status {server.poll()}"
+    problem: Exception | None = None
     while time.monotonic() < deadline and server.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
         try:
@@ -97,7 +97,7 @@ def first_answer(port: int, photo: bytes, server: subprocess.Popen) -> None:
             return
         finally:
             connection.close()
-    raise RuntimeError(f"the function gave no answer: {problem}")
+    raise RuntimeError(f"the function gave no answer; server status {server.poll()}, {problem!r}")
 
 
 def load(port: int, photo: bytes, clients: int) -> tuple[Timing, float, float]:

@@ -14,18 +14,28 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
 from .errors import BadImage, FunctionError, PayloadTooLarge, UnsupportedImage
 
-# The formats that are read, with the bytes that each begins with.
-_SIGNATURES = {
-    "JPEG": re.compile(rb"\xff\xd8\xff"),
-    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
-    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
-    "GIF": re.compile(rb"GIF8[79]a"),
-    "BMP": re.compile(rb"BM....\x00\x00\x00\x00", re.DOTALL),
-    "AVIF": re.compile(rb"....ftypavi[fs]", re.DOTALL),
+# The formats that are read, with the bytes that each begins with. Named through their plugins:
+# these are then loaded, and the first photo does not wait for Pillow to load all that it has.
+_SIGNATURES: dict[str, re.Pattern[bytes]] = {
+    JpegImagePlugin.JpegImageFile.format: re.compile(rb"\xff\xd8\xff"),
+    PngImagePlugin.PngImageFile.format: re.compile(rb"\x89PNG\r\n\x1a\n"),
+    WebPImagePlugin.WebPImageFile.format: re.compile(rb"RIFF....WEBP", re.DOTALL),
+    GifImagePlugin.GifImageFile.format: re.compile(rb"GIF8[79]a"),
+    BmpImagePlugin.BmpImageFile.format: re.compile(rb"BM....\x00\x00\x00\x00", re.DOTALL),
+    AvifImagePlugin.AvifImageFile.format: re.compile(rb"....ftypavi[fs]", re.DOTALL),
 }
 FORMATS = tuple(_SIGNATURES)
 

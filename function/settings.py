@@ -78,7 +78,8 @@ class Settings:
     cache_dir: Path = field(
         default=Path(tempfile.gettempdir()) / "lookalike",
         metadata=_from(
-            Path, "folder for the files of a release on gs://; on Cloud Run it lies in memory"
+            Path,
+            "where files of a release on gs:// are kept; by default in the temporary folder: memory, on Cloud Run",
         ),
     )
     loading_wait_seconds: float = field(

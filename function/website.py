@@ -35,7 +35,7 @@ def page_file(request: Request, name: str) -> Response:
     # Compared with what is there, so no name can lead elsewhere.
     path = next((file for file in WEB.rglob("*") if file.relative_to(WEB).as_posix() == name), None)
     if path is None or not path.is_file():
-        raise NotFound(f"There is no {request.path} here.")
+        raise NotFound(f"There is no {request.path} here.", reason="ROUTE_NOT_FOUND")
     kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
     response = Response(path.read_bytes(), mimetype=kind or "application/octet-stream")
     if path.suffix == ".html":

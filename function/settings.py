@@ -79,7 +79,7 @@ class Settings:
         default=Path(tempfile.gettempdir()) / "lookalike",
         metadata=_from(
             Path,
-            "where files of a release on gs:// are kept; by default in the temporary folder: memory, on Cloud Run",
+            "where files of a release on gs:// are kept; the default is in memory on Cloud Run",
         ),
     )
     loading_wait_seconds: float = field(

@@ -10,7 +10,7 @@ from jaxtyping import install_import_hook
 install_import_hook("trainer", "beartype.beartype")
 
 # The GCS emulator, for whatever reads or writes gs://.
-pytest_plugins = ["tests.gcs"]
+pytest_plugins = ["tests.gcs", "tests.browser", "tests.server"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

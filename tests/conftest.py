@@ -9,8 +9,8 @@ from jaxtyping import install_import_hook
 # Array shapes written as types are checked at every call while tests run.
 install_import_hook("trainer", "beartype.beartype")
 
-# The GCS emulator, for whatever reads or writes gs://.
-pytest_plugins = ["tests.gcs", "tests.browser", "tests.server"]
+# The GCS emulator, a small release, a browser.
+pytest_plugins = ["tests.gcs", "tests.releases", "tests.browser", "tests.server"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

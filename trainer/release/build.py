@@ -1,0 +1,233 @@
+"""A release's folder on this machine: program, weights, index, catalogue, golden vectors."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float, UInt8
+
+from function.catalog import ImageRow, Product, write_catalog
+from function.embedder import open_embedder
+from function.errors import ReleaseError
+from function.manifest import (
+    CATALOG,
+    CHECKPOINT,
+    EMBEDDER_ONNX,
+    EMBEDDER_STABLEHLO,
+    ENGINES,
+    GOLDEN,
+    INDEX,
+    MANIFEST,
+    SCHEMA_VERSION,
+    FileInfo,
+    GoldenInfo,
+    IndexInfo,
+    Manifest,
+    ModelInfo,
+)
+from function.photo import load_pixels
+from function.release import LocalRelease, file_info
+from function.search import check_golden, open_release
+from trainer.data.records import Catalog, Photo
+from trainer.errors import PublishError
+from trainer.model.embedder import Embedder
+from trainer.model.parameters import from_flat, to_flat
+from trainer.release.embedding import decoded, embed_catalog, read_photo
+from trainer.release.images import ImageStore, StoredPhoto
+from trainer.release.indexing import build_index
+from trainer.release.program import export_onnx, export_stablehlo
+
+# Photos whose vectors every function checks before it serves: each costs a cold start one
+# inference.
+GOLDEN_PHOTOS = 4
+
+# What embeds the catalogue, and by default the queries.
+SERVING_ENGINE = "openvino"
+
+_ID_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Program:
+    """The exported network.
+
+    Attributes:
+        model: what the manifest says about it.
+        worst_cosine: the serving engine's least agreement with Flax on the golden photos.
+    """
+
+    model: ModelInfo
+    worst_cosine: float
+
+
+def build_release(
+    model: Embedder,
+    image_size: int,
+    catalog: Catalog,
+    folder: Path,
+    *,
+    images: ImageStore,
+    evaluation: Mapping[str, Any],
+    image_base_url: str | None,
+    workers: int | None,
+) -> LocalRelease:
+    """Write a release, tried as a function would try it, into an existing, empty folder.
+
+    Args: as `publish`; `catalog` holds only what is to be found, `images` takes photos.
+
+    Raises:
+        PublishError: a photo cannot be read, or the release would not serve.
+    """
+    try:
+        program = export_program(model, image_size, catalog, folder)
+        embedder = open_embedder(folder, SERVING_ENGINE)
+        embedded = embed_catalog(catalog, embedder, images, workers=workers)
+        (folder / INDEX).mkdir()
+        built = build_index(embedded.vectors, folder / INDEX)
+        rows = image_rows(catalog.photos, embedded.stored, image_base_url)
+        counts = write_catalog(folder / CATALOG, products(catalog.photos), rows)
+        files = {
+            path.relative_to(folder).as_posix(): file_info(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        indexed = {name: files[name] for name in files if name.startswith((INDEX, CATALOG))}
+        created = datetime.now(UTC)
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            release_id="",
+            created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            model=program.model,
+            index=IndexInfo(_files_id(indexed), built.kind, built.recall_at_10, counts.images),
+            counts=counts,
+            golden=GoldenInfo(min(GOLDEN_PHOTOS, len(catalog.photos)), program.worst_cosine),
+            evaluation=dict(evaluation),
+            files=files,
+        )
+        # Equal ids therefore mean equal bytes, even of two publishers in the same millisecond.
+        content = hashlib.sha256(manifest.to_json()).hexdigest()[:8]
+        time = f"{created:%Y%m%dT%H%M%S}.{created.microsecond // 1000:03}Z"
+        manifest = replace(manifest, release_id=f"{time}-{content}")
+        (folder / MANIFEST).write_bytes(manifest.to_json())
+        release = LocalRelease(manifest, folder)
+        open_release(release, engine=SERVING_ENGINE).catalog.close()
+    except ReleaseError as error:
+        raise PublishError(f"The release would not serve. {error.message}") from error
+    return release
+
+
+def export_program(model: Embedder, image_size: int, catalog: Catalog, folder: Path) -> Program:
+    """Write both programs, the weights, and the golden photos with Flax's own float32 vectors.
+
+    Raises:
+        PublishError: a golden photo cannot be read.
+        ReleaseError: an engine cannot run its program, or gives other vectors than Flax.
+    """
+    flat = {name: np.asarray(value) for name, value in to_flat(model).items()}
+    export_onnx(model, folder / EMBEDDER_ONNX, image_size=image_size)
+    export_stablehlo(model, folder / EMBEDDER_STABLEHLO, image_size=image_size)
+    save_parameters(flat, folder / CHECKPOINT)
+    photos = catalog.photos
+    chosen = np.linspace(0, len(photos) - 1, min(GOLDEN_PHOTOS, len(photos))).round().astype(int)
+    pixels = np.stack([_pixels(catalog, photos[number], image_size) for number in chosen])
+    reference = from_flat(replace(model.config, dtype="float32"), flat)
+    vectors = np.asarray(nnx.jit(reference)(jnp.asarray(pixels)), np.float32)
+    np.savez_compressed(folder / GOLDEN, pixels=pixels, vectors=vectors)
+    worst = {
+        engine: check_golden(open_embedder(folder, engine), folder / GOLDEN)[1]
+        for engine in ENGINES
+    }
+    info = ModelInfo(
+        model_id=_model_id(model, image_size, flat),
+        architecture=model.config.architecture,
+        embedding_dim=model.config.output_dim,
+        image_size=image_size,
+    )
+    return Program(info, worst[SERVING_ENGINE])
+
+
+def _pixels(catalog: Catalog, photo: Photo, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    data = read_photo(catalog, photo)
+    return decoded(photo, lambda: load_pixels(data, size))
+
+
+def save_parameters(flat: Mapping[str, Float[np.ndarray, "..."]], folder: Path) -> None:
+    """Write the weights, and nothing else of a training checkpoint, as Orbax files."""
+    import orbax.checkpoint as ocp
+
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        checkpointer.save(folder.absolute(), dict(flat))
+
+
+def _model_id(
+    model: Embedder, image_size: int, flat: Mapping[str, Float[np.ndarray, "..."]]
+) -> str:
+    digest = hashlib.sha256(json.dumps([model.config.to_dict(), image_size]).encode())
+    for name in sorted(flat):
+        digest.update(name.encode() + flat[name].tobytes())
+    return digest.hexdigest()[:_ID_DIGITS]
+
+
+def _files_id(files: Mapping[str, FileInfo]) -> str:
+    content = json.dumps({name: asdict(info) for name, info in files.items()}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:_ID_DIGITS]
+
+
+def products(photos: tuple[Photo, ...]) -> list[Product]:
+    """Merge what the photos of a product say: the first title, category and price; all labels."""
+    merged: dict[str, Product] = {}
+    for photo in photos:
+        known = merged.get(photo.product_id, Product(photo.product_id))
+        merged[photo.product_id] = Product(
+            photo.product_id,
+            known.title or photo.title,
+            known.category or photo.category,
+            known.price or photo.price,
+            tuple(dict.fromkeys(known.labels + photo.labels)),
+        )
+    return list(merged.values())
+
+
+def image_rows(
+    photos: tuple[Photo, ...],
+    stored: tuple[StoredPhoto | None, ...],
+    image_base_url: str | None,
+) -> list[ImageRow]:
+    """Give each photo its row, an id unique within its product, and its address.
+
+    Args:
+        photos: in the order of the index.
+        stored: for each photo, where it was stored; None for one with a URL.
+        image_base_url: where the root's images/ is public; None: the function gives them out.
+    """
+    taken: set[tuple[str, str]] = set()
+    rows = []
+    for row, (photo, where) in enumerate(zip(photos, stored, strict=True)):
+        image_id = PurePosixPath(photo.image).stem
+        if (photo.product_id, image_id) in taken:
+            image_id = f"{image_id}-{row}"
+        taken.add((photo.product_id, image_id))
+        sha256, thumbnail = (where.sha256, where.thumbnail_sha256) if where else ("", "")
+        rows.append(
+            ImageRow(
+                row,
+                photo.product_id,
+                image_id,
+                url=photo.image_url or _address(image_base_url, sha256),
+                thumbnail_url=_address(image_base_url, thumbnail),
+                sha256=sha256,
+                thumbnail_sha256=thumbnail,
+            )
+        )
+    return rows
+
+
+def _address(base_url: str | None, sha256: str) -> str:
+    return f"{base_url.rstrip('/')}/{sha256}.jpg" if base_url and sha256 else ""

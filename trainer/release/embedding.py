@@ -1,0 +1,111 @@
+"""The catalogue's photos through the program that will serve."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from function.embedder import Embedder
+from function.errors import FunctionError
+from function.photo import load_pixels
+from trainer.data.records import Catalog, Photo
+from trainer.errors import PublishError
+from trainer.progress import progress_bar
+from trainer.release.images import ImageStore, StoredPhoto
+
+_BATCH = 16
+
+# Photos decoded ahead of the network, in batches: enough to hide one slow read.
+_BATCHES_AHEAD = 3
+
+
+@dataclass(frozen=True)
+class EmbeddedCatalog:
+    """What became of each photo, in the catalogue's order.
+
+    Attributes:
+        vectors: unit rows.
+        stored: where the photo was stored; None for one that has a URL.
+    """
+
+    vectors: Float[np.ndarray, "photos dim"]
+    stored: tuple[StoredPhoto | None, ...]
+
+
+def embed_catalog(
+    catalog: Catalog, embedder: Embedder, images: ImageStore, *, workers: int | None = None
+) -> EmbeddedCatalog:
+    """Embed every photo, and store those that have no URL.
+
+    Args:
+        catalog: photos that can be decoded.
+        embedder: the serving program.
+        images: takes the photos without a URL.
+        workers: threads that read, decode and store; None: one per processor.
+
+    Raises:
+        PublishError: a photo cannot be read, with its name and row.
+    """
+
+    def prepare(photo: Photo) -> tuple[UInt8[np.ndarray, "size size 3"], StoredPhoto | None]:
+        data = read_photo(catalog, photo)
+        with_pixels = decoded(photo, lambda: load_pixels(data, embedder.image_size))
+        stored = None if photo.image_url else decoded(photo, lambda: images.add(data))
+        return with_pixels, stored
+
+    vectors: list[Float[np.ndarray, "batch dim"]] = []
+    stored: list[StoredPhoto | None] = []
+    total = len(catalog.photos)
+    with (
+        ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+        progress_bar("Embedding photos", total) as bar,
+    ):
+        prepared = _ahead(pool, prepare, iter(catalog.photos))
+        while batch := list(islice(prepared, _BATCH)):
+            vectors.append(embedder.embed(np.stack([pixels for pixels, _ in batch])))
+            stored += [where for _, where in batch]
+            bar.advance(len(batch))
+    return EmbeddedCatalog(np.concatenate(vectors), tuple(stored))
+
+
+def _ahead[T, R](
+    pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterator[T]
+) -> Iterator[R]:
+    """Yield results in order while a bounded number of later ones is under way."""
+    pending: deque[Future[R]] = deque()
+    try:
+        while True:
+            missing = _BATCH * _BATCHES_AHEAD - len(pending)
+            pending.extend(pool.submit(work, item) for item in islice(items, missing))
+            if not pending:
+                return
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def read_photo(catalog: Catalog, photo: Photo) -> bytes:
+    """Return a photo's bytes; PublishError names one that is gone."""
+    try:
+        return catalog.read(photo)
+    except OSError as error:
+        raise PublishError(f"{place(photo)}: cannot be read: {error}") from error
+
+
+def decoded[R](photo: Photo, work: Callable[[], R]) -> R:
+    """Do `work` on a photo; PublishError names one that cannot be decoded."""
+    try:
+        return work()
+    except FunctionError as error:
+        raise PublishError(f"{place(photo)}: {error.message}") from error
+
+
+def place(photo: Photo) -> str:
+    """Name a photo for a message."""
+    return f"{photo.image} (row {photo.row})" if photo.row else photo.image

@@ -57,7 +57,7 @@ PREPROCESSING: Mapping[str, Preprocessing] = {
 class ModelConfig:
     """Everything needed to build the network; the weights are then a dict of named arrays.
 
-    Raises `LookalikeError` for a value outside its choices or range.
+    Raises `LookalikeError` for a number outside its range.
     """
 
     architecture: Architecture = "resnet50"
@@ -78,15 +78,6 @@ class ModelConfig:
     """What the convolutions compute in; parameters, BatchNorm and the output are float32."""
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("architecture", get_args(Architecture)),
-            ("stride_placement", get_args(StridePlacement)),
-            ("pooling", get_args(Pooling)),
-            ("preprocessing", get_args(PreprocessingName)),
-            ("dtype", get_args(Dtype)),
-        ):
-            if (value := getattr(self, name)) not in choices:
-                raise LookalikeError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
         if self.width < 1:
             raise LookalikeError(f"width is {self.width}; expected at least 1 channel")
         if self.embedding_dim is not None and self.embedding_dim < 0:
@@ -117,10 +108,22 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":
-        """The inverse of `to_dict`; an unknown name raises `LookalikeError` and lists the known."""
+        """The inverse of `to_dict`.
+
+        Raises `LookalikeError` for an unknown name or choice, and lists the known.
+        """
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(values) - set(known)):
             raise LookalikeError(
                 f"unknown model settings {', '.join(unknown)}; known are {', '.join(known)}"
             )
+        for name, choices in (
+            ("architecture", get_args(Architecture)),
+            ("stride_placement", get_args(StridePlacement)),
+            ("pooling", get_args(Pooling)),
+            ("preprocessing", get_args(PreprocessingName)),
+            ("dtype", get_args(Dtype)),
+        ):
+            if name in values and (value := values[name]) not in choices:
+                raise LookalikeError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
         return cls(**values)

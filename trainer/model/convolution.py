@@ -1,15 +1,29 @@
 """Convolution and max-pooling, written the way that the backend computes them fastest."""
 
 import functools
+import math
 from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-# He et al., ICCV 2015, for ReLU networks; fan-out keeps the gradient's scale, as torchvision does.
-KERNEL_INITIALIZER = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+def initial_kernel(
+    key: jax.Array, shape: tuple[int, int, int, int]
+) -> Float[Array, "size size in out"]:
+    """Normal with variance 2 / fan-out, as in torchvision (He et al., ICCV 2015, section 2.2).
+
+    NumPy draws it unless a transformation traces the key: XLA would compile one program for each
+    of the network's twenty shapes, which takes seconds.
+    """
+    deviation = math.sqrt(2 / (shape[0] * shape[1] * shape[3]))
+    if isinstance(key, jax.core.Tracer):
+        return deviation * jax.random.normal(key, shape, jnp.float32)
+    random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    return jnp.asarray(np.float32(deviation) * random.standard_normal(shape, np.float32))
 
 
 def faster_as_dot(size: int, output_side: int) -> bool:
@@ -32,9 +46,7 @@ class Convolution(nnx.Module):
         self, in_dim: int, out_dim: int, *, size: int, stride: int, dtype: str, rngs: nnx.Rngs
     ) -> None:
         self.size, self.stride, self.dtype = size, stride, dtype
-        self.kernel = nnx.Param(
-            KERNEL_INITIALIZER(rngs.params(), (size, size, in_dim, out_dim), jnp.float32)
-        )
+        self.kernel = nnx.Param(initial_kernel(rngs.params(), (size, size, in_dim, out_dim)))
 
     @property
     def padding(self) -> int:

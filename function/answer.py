@@ -7,7 +7,7 @@ from typing import Any
 
 from .catalog import ImageRow, Product
 from .manifest import Manifest
-from .search import SearchResult
+from .search import Match, SearchResult
 
 _AFTER_UNDERSCORE = re.compile(r"_([a-z0-9])")
 
@@ -73,9 +73,10 @@ def search_answer(
     }
 
 
-def _match(match: Any, links: Links) -> dict[str, Any]:
-    best = match.images[0]
-    return {"product": _product(match.product), "score": match.score, **_image(best, links)}
+def _match(match: Match, links: Links) -> dict[str, Any]:
+    images = [_image(image, links) for image in match.images]
+    answer = {"product": _product(match.product), "score": round(match.score, 6), **images[0]}
+    return {**answer, "images": images} if len(images) > 1 else answer
 
 
 def product_answer(product: Product, images: Sequence[ImageRow], links: Links) -> dict[str, Any]:

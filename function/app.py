@@ -111,7 +111,7 @@ class App:
             images_per_product=query.images_per_product,
             exclude_product_ids=query.exclude_product_ids,
         )
-        exchange.stopwatch.timings_ms.update(result.timings_ms)
+        exchange.stopwatch.add(result.timings_ms)
         return json_response(
             answer.search_answer(
                 result,

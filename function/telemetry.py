@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from flask import Request, Response
@@ -58,7 +58,11 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.timings_ms[name] = round(1000 * (time.perf_counter() - start), 1)
+            self.add({name: 1000 * (time.perf_counter() - start)})
+
+    def add(self, timings_ms: Mapping[str, float]) -> None:
+        """Take over stages that were timed elsewhere."""
+        self.timings_ms |= {name: round(spent, 1) for name, spent in timings_ms.items()}
 
     @property
     def elapsed_seconds(self) -> float:

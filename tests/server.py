@@ -19,6 +19,7 @@ from uuid import uuid4
 import pytest
 
 import function
+from tests.releases import TinyRelease
 
 SOURCE = Path(function.__file__).with_name("main.py")
 START_SECONDS = 60
@@ -163,11 +164,13 @@ def _wait_until_listening(running: RunningFunction, process: "subprocess.Popen[b
 
 @pytest.fixture(scope="session")
 def running_function(
-    tiny_release: Path, tmp_path_factory: pytest.TempPathFactory
+    tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningFunction]:
     """The function over the tiny release, ready; its settings are the defaults but for CORS."""
     log = tmp_path_factory.mktemp("function") / "log.txt"
-    with run_function(log, root=str(tiny_release), cors_origins="https://shop.example") as running:
+    with run_function(
+        log, root=str(tiny_release.root), cors_origins="https://shop.example"
+    ) as running:
         running.wait_until_ready()
         yield running
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import function
+from tests.releases import TinyRelease
 from tests.server import RunningFunction, run_function
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -52,7 +53,7 @@ def function_python() -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(
-    function_python: Path, tiny_release: Path, tmp_path_factory: pytest.TempPathFactory
+    function_python: Path, tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningFunction]:
     place = tmp_path_factory.mktemp("deployed")
     shutil.copytree(
@@ -62,7 +63,7 @@ def deployed(
         place / "log.txt",
         source=place / "workspace" / "main.py",
         python=function_python,
-        root=str(tiny_release),
+        root=str(tiny_release.root),
     ) as running:
         running.wait_until_ready()
         yield running

@@ -2,7 +2,9 @@
 
 const MAX_SIDE_PIXELS = 1280;
 const JPEG_QUALITY = 0.9;
-const TYPES_THE_API_READS = new Set(["image/jpeg", "image/png", "image/webp"]);
+const TYPES_THE_API_READS = new Set(
+  ["avif", "bmp", "gif", "jpeg", "png", "webp"].map((type) => `image/${type}`),
+);
 
 /**
  * The photo as it should be uploaded: upright JPEG of at most 1280 px a side. Photos that are

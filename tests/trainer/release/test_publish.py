@@ -1,0 +1,307 @@
+"""What is published serves; what is cut off, raced or wrong never comes into sight."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from function.catalog import open_catalog
+from function.manifest import CATALOG, GOLDEN, MANIFEST, Manifest
+from function.photo import load_pixels
+from function.release import (
+    IMAGES,
+    current_release_id,
+    fetch_release,
+    list_releases,
+    read_manifest,
+)
+from function.search import GOLDEN_COSINE, load_search_engine
+from function.storage import LocalStorage, open_storage
+from tests.releases import IMAGE_SIZE, TinyRelease, tiny_model, write_tiny_catalog
+from trainer.data.records import Catalog
+from trainer.errors import PublishError
+from trainer.model.embedder import Embedder
+from trainer.release import build
+from trainer.release import publish as publish_module
+from trainer.release.publish import publish
+
+
+@pytest.fixture(scope="module")
+def model() -> Embedder:
+    return tiny_model()
+
+
+def small(catalog: Catalog) -> Catalog:
+    """Its first two products and the query."""
+    return catalog.subset(photo for photo in catalog.photos if photo.product_id in ("p0", "p1"))
+
+
+def manifest_of(release: TinyRelease) -> Manifest:
+    return read_manifest(open_storage(release.root), release.release_id)
+
+
+def test_the_manifest_says_what_was_published(tiny_release: TinyRelease) -> None:
+    manifest = manifest_of(tiny_release)
+    assert manifest.counts.products == 6
+    assert manifest.counts.images == manifest.index.rows == 12
+    assert manifest.index.kind == "exact"
+    assert manifest.index.recall_at_10 == 1.0
+    assert manifest.golden.photos == 4
+    assert manifest.golden.worst_cosine >= GOLDEN_COSINE
+    assert manifest.evaluation["leave_one_out"] == {"recall_at_1": 0.5}
+    assert (manifest.model.architecture, manifest.model.embedding_dim) == ("resnet18", 16)
+    assert manifest.model.image_size == IMAGE_SIZE
+    folder = tiny_release.root / "releases" / manifest.release_id
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert there == {*manifest.files, MANIFEST}
+
+
+def test_golden_vectors_are_flax_own(tiny_release: TinyRelease) -> None:
+    folder = tiny_release.root / "releases" / tiny_release.release_id
+    with np.load(folder / GOLDEN) as golden:
+        pixels, vectors = golden["pixels"], golden["vectors"]
+    np.testing.assert_allclose(vectors, tiny_release.model(jnp.asarray(pixels)), atol=1e-5)
+    catalog = tiny_release.catalog
+    first = load_pixels(catalog.read(catalog.photos[0]), IMAGE_SIZE)
+    np.testing.assert_array_equal(pixels[0], first)
+
+
+def test_queries_are_left_out_whatever_their_split(
+    tiny_release: TinyRelease, model: Embedder, tmp_path: Path
+) -> None:
+    folder = tiny_release.root / "releases" / tiny_release.release_id
+    catalog = open_catalog(folder / CATALOG)
+    assert [image.image_id for image in catalog.images_of("p1")] == ["view0", "view1"]
+    catalog.close()
+    queries = tiny_release.catalog.subset(
+        replace(photo, role="query", split="train") for photo in tiny_release.catalog.photos
+    )
+    with pytest.raises(PublishError, match="role catalog or none; found 13, all of them queries"):
+        publish(model, IMAGE_SIZE, queries, str(tmp_path), evaluation={})
+    nothing = tiny_release.catalog.subset(())
+    with pytest.raises(PublishError, match="expected photos to index; found none"):
+        publish(model, IMAGE_SIZE, nothing, str(tmp_path), evaluation={})
+    assert open_storage(tmp_path).list() == []
+
+
+def test_photos_without_an_address_are_stored_by_hash(tiny_release: TinyRelease) -> None:
+    folder = tiny_release.root / "releases" / tiny_release.release_id
+    catalog = open_catalog(folder / CATALOG)
+    first, *others = (catalog.image(row) for row in range(12))
+    catalog.close()
+    assert first.url == "https://shop.example/p0.jpg"
+    assert (first.sha256, first.thumbnail_sha256, first.thumbnail_url) == ("", "", "")
+    expected = set()
+    for image in others:
+        assert (image.url, image.thumbnail_url) == ("", "")
+        for sha256, longest in ((image.sha256, 400), (image.thumbnail_sha256, 320)):
+            expected.add(f"{sha256}.jpg")
+            data = (tiny_release.root / IMAGES / f"{sha256}.jpg").read_bytes()
+            assert hashlib.sha256(data).hexdigest() == sha256
+            assert max(Image.open(BytesIO(data)).size) == longest
+    assert {path.name for path in (tiny_release.root / IMAGES).iterdir()} == expected
+
+
+def test_a_root_is_published_to_served_from_and_published_to_again(
+    storage_root: str, tiny_catalog: Catalog, model: Embedder, tmp_path: Path
+) -> None:
+    storage = open_storage(storage_root)
+    catalog = small(tiny_catalog)
+    base = "https://cdn.example/images/"
+    first = publish(model, IMAGE_SIZE, catalog, storage_root, evaluation={}, image_base_url=base)
+    images = storage.list(IMAGES)
+    second = publish(model, IMAGE_SIZE, catalog, storage_root, evaluation={})
+    assert list_releases(storage) == [first, second]
+    assert current_release_id(storage) == second
+    assert storage.list(IMAGES) == images
+    one, two = (read_manifest(storage, release_id) for release_id in (first, second))
+    assert one.model == two.model
+    engine = load_search_engine(storage, engine="openvino", cache_dir=tmp_path / "cache")
+    pixels = load_pixels(catalog.read(catalog.photos[2]), IMAGE_SIZE)
+    (match,) = engine.search(pixels, 1).matches
+    assert match.product.id == "p1"
+    assert storage.exists(f"{IMAGES}/{match.images[0].sha256}.jpg")
+    engine.catalog.close()
+    local = fetch_release(storage, first, tmp_path / "cache", engine="openvino")
+    stored = open_catalog(local.folder / CATALOG)
+    image = stored.image(2)
+    assert image.url == f"https://cdn.example/images/{image.sha256}.jpg"
+    assert image.thumbnail_url == f"https://cdn.example/images/{image.thumbnail_sha256}.jpg"
+    stored.close()
+
+
+def test_of_racing_publishers_one_is_current_and_all_are_kept(
+    storage_root: str, tiny_release: TinyRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_module, "build_release", prebuilt(tiny_release))
+    start = threading.Barrier(3)
+    upload = publish_module.upload
+
+    def together(*args: object) -> None:
+        upload(*args)
+        start.wait()
+
+    monkeypatch.setattr(publish_module, "upload", together)
+
+    def race(_: int) -> str:
+        try:
+            return publish(
+                tiny_release.model, IMAGE_SIZE, tiny_release.catalog, storage_root, evaluation={}
+            )
+        except PublishError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(3) as pool:
+        outcomes = list(pool.map(race, range(3)))
+    storage = open_storage(storage_root)
+    current = current_release_id(storage)
+    assert len(list_releases(storage)) == 3
+    assert outcomes.count(str(current)) == 1
+    for lost in (outcome for outcome in outcomes if outcome != current):
+        assert "another release became the current one" in lost
+        kept = lost.rpartition("--use ")[2]
+        assert kept in list_releases(storage)
+
+
+def prebuilt(release: TinyRelease) -> Callable[..., object]:
+    """Stands for `build_release`, which needs the processor for seconds: copies a release."""
+
+    def copy(model: Embedder, size: int, catalog: Catalog, folder: Path, **_: object) -> object:
+        original = release.root / "releases" / release.release_id
+        shutil.copytree(original, folder, dirs_exist_ok=True)
+        release_id = f"20270101T000000.000Z-{threading.get_ident():x}"
+        manifest = replace(manifest_of(release), release_id=release_id)
+        (folder / MANIFEST).write_bytes(manifest.to_json())
+        return build.LocalRelease(manifest, folder)
+
+    return copy
+
+
+class Dying(LocalStorage):
+    """A storage whose process dies, as by kill -9, after a number of writes."""
+
+    def __init__(self, folder: Path, writes_left: list[int]) -> None:
+        super().__init__(folder)
+        self._writes_left = writes_left
+
+    def _write_one(self) -> None:
+        if not self._writes_left[0]:
+            raise KeyboardInterrupt
+        self._writes_left[0] -= 1
+
+    def write(self, *args: Any, **options: Any) -> None:
+        self._write_one()
+        super().write(*args, **options)
+
+    def upload(self, *args: Any) -> None:
+        self._write_one()
+        super().upload(*args)
+
+    def child(self, folder: str) -> "Dying":
+        return Dying(self.folder / folder, self._writes_left)
+
+
+def test_cut_off_at_any_write_no_half_release_is_in_sight(
+    tiny_release: TinyRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_module, "build_release", prebuilt(tiny_release))
+    monkeypatch.setattr(publish_module, "_PARALLEL_UPLOADS", 1)
+    writes = len(manifest_of(tiny_release).files) + 2
+    for left in range(writes):
+        root = tmp_path / str(left)
+        monkeypatch.setattr(
+            publish_module,
+            "open_storage",
+            lambda url, left=left: Dying(Path(url), [left]),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            publish(tiny_release.model, IMAGE_SIZE, tiny_release.catalog, str(root), evaluation={})
+        storage = open_storage(root)
+        assert current_release_id(storage) is None
+        assert len(list_releases(storage)) == (left == writes - 1)
+
+
+def test_killed_while_publishing_the_old_release_serves_and_the_next_one_goes_on(
+    tiny_release: TinyRelease, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(tiny_release.root, root)
+    catalog_folder = tmp_path / "catalog"
+    write_tiny_catalog(catalog_folder)
+    script = (
+        "import sys; from tests.releases import *; from trainer.release.publish import publish\n"
+        "print('up', flush=True)\n"
+        "publish(tiny_model(1), IMAGE_SIZE, open_catalog(sys.argv[1]), sys.argv[2], evaluation={})"
+    )
+    command = [sys.executable, "-c", script, str(catalog_folder), str(root)]
+    images = root / IMAGES
+    shutil.rmtree(images)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as publisher:
+        while publisher.poll() is None and not images.is_dir():
+            time.sleep(0.005)
+        publisher.send_signal(signal.SIGKILL)
+    assert publisher.returncode == -signal.SIGKILL
+    storage = open_storage(root)
+    assert list_releases(storage) == [tiny_release.release_id]
+    assert current_release_id(storage) == tiny_release.release_id
+    engine = load_search_engine(storage, engine="openvino", cache_dir=tmp_path / "unused")
+    engine.catalog.close()
+
+
+def test_a_program_that_differs_from_the_model_is_not_published(
+    tiny_catalog: Catalog, model: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = build.export_onnx
+    monkeypatch.setattr(
+        build,
+        "export_onnx",
+        lambda model, *args, **options: export(tiny_model(7), *args, **options),
+    )
+    with pytest.raises(PublishError, match=r"vector 0 of 4: expected a cosine of at least 0\.999"):
+        publish(model, IMAGE_SIZE, small(tiny_catalog), str(tmp_path), evaluation={})
+    assert open_storage(tmp_path).list() == []
+
+
+@pytest.mark.parametrize("damage", [b"no photo", None])
+def test_a_photo_that_cannot_be_read_is_named(
+    model: Embedder, tmp_path: Path, damage: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = small(write_tiny_catalog(tmp_path / "catalog"))
+    bad = tmp_path / "catalog" / "p1" / "view1.jpg"
+    bad.unlink() if damage is None else bad.write_bytes(damage)
+    with pytest.raises(PublishError, match=r"p1/view1\.jpg \(row 5\)"):
+        publish(model, IMAGE_SIZE, catalog, str(tmp_path / "root"), evaluation={})
+
+
+def test_photos_of_one_name_get_ids_of_their_own(tiny_catalog: Catalog) -> None:
+    photos = tuple(
+        replace(tiny_catalog.photos[0], image=image, labels=labels, title=title)
+        for image, labels, title in (
+            ("a/x.jpg", (("color", "red"),), ""),
+            ("b/x.jpg", (("color", "red"), ("color", "blue")), "Shoe"),
+            ("y.png", (), "Boot"),
+        )
+    )
+    rows = build.image_rows(photos, (None,) * 3, "https://cdn.example")
+    assert [row.image_id for row in rows] == ["x", "x-1", "y"]
+    (product,) = build.products(photos)
+    assert product.title == "Shoe"
+    assert product.labels == (("color", "red"), ("color", "blue"))

@@ -1,6 +1,7 @@
 """A catalogue's photos -> vectors, in batches of one shape, with a progress bar."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -53,7 +54,7 @@ def compiled(model: Embedder) -> Embed:
 
     @jax.jit
     def embed(
-        state: nnx.State, pixels: UInt8[jax.Array, "batch side side 3"]
+        state: Any, pixels: UInt8[jax.Array, "batch side side 3"]
     ) -> Float32[jax.Array, "batch dim"]:
         return nnx.merge(graph, state)(pixels)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from math import inf, nextafter
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 from trainer.data.augmentation import Augmentation
 from trainer.errors import TrainingError
@@ -133,7 +133,7 @@ class Experiment:
         return values
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> "Experiment":
         """Return the experiment that `to_dict` wrote; the weights file need not exist any more.
 
         Raises:

@@ -1,5 +1,6 @@
 """Where training starts: the network an experiment asks for, random or pretrained."""
 
+import jax
 import numpy as np
 from flax import nnx
 
@@ -44,7 +45,8 @@ def initial_model(experiment: Experiment, config: ModelConfig) -> Embedder:
     """
     if experiment.weights is None:
         # One program instead of one for each shape: it is compiled once and then kept.
-        return nnx.jit(lambda seed: Embedder(config, rngs=nnx.Rngs(seed)))(experiment.seed)
+        make = nnx.jit(lambda key: Embedder(config, rngs=nnx.Rngs(key)))
+        return make(jax.random.key(experiment.seed))
     blank = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}
     model = from_flat(config, blank)
     model.pooling = make_pooling(config.pooling)

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from tensorboardX import SummaryWriter
 
@@ -24,9 +23,12 @@ class Curves:
         self._storage = storage
         self._temporary = tempfile.TemporaryDirectory() if storage.folder is None else None
         self._folder = storage.folder or Path(self._temporary.name if self._temporary else "")
-        self._writer = SummaryWriter(str(self._folder), purge_step=start_step)
+        # Event files are named by the second: two within one would be one, written over.
+        self._writer = SummaryWriter(
+            str(self._folder), purge_step=start_step, filename_suffix=f".{start_step:08d}"
+        )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Curves":
         return self
 
     def __exit__(

@@ -121,7 +121,7 @@ def _train_steps(
     previous: StepMetrics | None = None
 
     def checked(metrics: StepMetrics, step: int, state: TrainState) -> dict[str, float]:
-        values = {name: value.item() for name, value in vars(jax.device_get(metrics)).items()}
+        values = {name: value.item() for name, value in jax.device_get(vars(metrics)).items()}
         if values.pop("step") != step:
             raise explain_not_finite(experiment, config, batches, state)
         return values

@@ -1,0 +1,187 @@
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from function.storage import Storage, open_storage
+from trainer.data.catalog import open_catalog
+from trainer.data.records import Catalog
+from trainer.errors import ExperimentChanged, NotFinite, TrainingError
+from trainer.model.parameters import to_flat
+from trainer.training import loop
+from trainer.training.experiment import Experiment
+from trainer.training.initial import initial_config, initial_model
+from trainer.training.loop import train
+from trainer.training.run import Run, load_model
+
+Start = Callable[[str, Experiment], "subprocess.Popen[str]"]
+
+
+def same(first: str, second: str) -> bool:
+    """Whether two runs ended with the same bits."""
+    flats = [to_flat(load_model(url)[0]) for url in (first, second)]
+    return all(np.array_equal(flats[0][name], flats[1][name]) for name in flats[0])
+
+
+def wait_for_checkpoint(storage: Storage, process: "subprocess.Popen[str]") -> None:
+    """Return as soon as one is complete."""
+    while not any(
+        re.fullmatch(r"checkpoints/\d+/commit_success.txt", name) for name in storage.list()
+    ):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shop: Path
+) -> str:
+    """A run, trained without interruption."""
+    url = str(tmp_path_factory.mktemp("trained") / "run")
+    train(open_catalog(shop), url, LONG)
+    return url
+
+
+LONG = Experiment(
+    architecture="resnet18",
+    width=4,
+    embedding_dim=16,
+    image_size=32,
+    steps=48,
+    holdout=0.34,
+    products_per_batch=4,
+    photos_per_product=3,
+    learning_rate=3e-3,
+    head_learning_rate_factor=1.0,
+    warmup_steps=2,
+    checkpoint_every=2,
+    log_every=1,
+)
+
+
+def test_the_loss_falls_and_the_curves_can_be_read(trained: str) -> None:
+    curves = EventAccumulator(f"{trained}/logs").Reload()
+    assert set(curves.Tags()["scalars"]) == {
+        "loss",
+        "gradient_norm",
+        "learning_rate",
+        "positive_similarity",
+        "negative_similarity",
+        "photos_per_second",
+    }
+    points = curves.Scalars("loss")
+    assert [point.step for point in points] == list(range(1, 48))
+    losses = [point.value for point in points]
+    assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
+
+
+def test_a_complete_run_has_nothing_to_do(trained: str, catalog: Catalog) -> None:
+    summary = train(catalog, trained, LONG)
+    assert summary.steps == summary.resumed_from == 48
+    assert summary.images_per_second == 0.0
+    assert summary.final_loss is not None
+    assert summary.to_dict()["seconds"] > 0
+
+
+def test_a_changed_experiment_is_refused(trained: str, catalog: Catalog) -> None:
+    with pytest.raises(ExperimentChanged, match="steps: 48 in the run, 60 asked"):
+        train(catalog, trained, Experiment.from_dict({**LONG.to_dict(), "steps": 60}))
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_training_killed_and_started_again_ends_with_the_same_bits(
+    place: str,
+    tmp_path: Path,
+    catalog: Catalog,
+    trained: str,
+    start_training: Start,
+    request: pytest.FixtureRequest,
+) -> None:
+    root = str(tmp_path) if place == "folder" else request.getfixturevalue("gcs_emulator")
+    url = f"{root}/runs/killed"
+    process = start_training(url, LONG)
+    wait_for_checkpoint(open_storage(url), process)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+    summary = train(catalog, url, LONG)
+    assert summary.resumed_from is not None
+    assert 0 < summary.resumed_from < 48
+    assert summary.steps == 48
+    assert same(url, trained)
+
+
+def test_sigterm_saves_and_leaves_and_the_same_command_goes_on(
+    tmp_path: Path, catalog: Catalog, trained: str, start_training: Start
+) -> None:
+    url = str(tmp_path / "run")
+    process = start_training(url, LONG)
+    wait_for_checkpoint(open_storage(url), process)
+    process.terminate()
+    message = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    found = re.search(r"SIGTERM stopped training after step (\d+) of 48\. It is saved", message)
+    assert found, message
+    assert train(catalog, url, LONG).resumed_from == int(found[1])
+    assert same(url, trained)
+    points = EventAccumulator(f"{url}/logs").Reload().Scalars("loss")
+    steps = [point.step for point in points]
+    assert steps == sorted(set(steps)), "points written before the interruption come twice"
+
+
+def test_what_an_interrupted_save_left_behind_is_ignored_and_removed(
+    tmp_path: Path, catalog: Catalog, head_only: Callable[..., Experiment]
+) -> None:
+    url = str(tmp_path / "run")
+    train(catalog, url, head_only(steps=2))
+    half_written = tmp_path / "run" / "checkpoints" / "9"
+    (half_written / "model").mkdir(parents=True)
+    (half_written / "model" / "manifest.ocdbt").write_bytes(b"half")
+    assert Run(url).load()[1] == 2
+    assert train(catalog, url, head_only(steps=2)).resumed_from == 2
+
+
+def test_a_rate_that_breaks_training_stops_it_with_the_last_good_checkpoint(
+    tmp_path: Path, catalog: Catalog, head_only: Callable[..., Experiment]
+) -> None:
+    url = str(tmp_path / "run")
+    absurd = head_only(steps=40, learning_rate=1e37, warmup_steps=20, checkpoint_every=1)
+    with pytest.raises(NotFinite) as caught:
+        train(catalog, url, absurd)
+    found = re.search(
+        r"broke at step (\d+): loss \S+, learning rate \S+; .*head/", str(caught.value)
+    )
+    assert found, str(caught.value)
+    model, step = Run(url).load()
+    assert step == int(found[1])
+    assert all(np.isfinite(array).all() for array in to_flat(model).values())
+
+
+def test_no_steps_keep_the_weights_and_need_no_training_products(
+    tmp_path: Path, catalog: Catalog, experiment: Callable[..., Experiment]
+) -> None:
+    url, asked = str(tmp_path / "run"), experiment(steps=0, products_per_batch=1000)
+    assert train(catalog, url, asked).steps == 0
+    model, stored = load_model(url)
+    assert stored == asked
+    assert model.head is None
+    start = to_flat(initial_model(asked, initial_config(asked)))
+    assert all(np.array_equal(array, start[name]) for name, array in to_flat(model).items())
+    assert train(catalog, url, asked).resumed_from == 0
+
+
+def test_too_few_products_are_said_before_anything_is_compiled(
+    tmp_path: Path,
+    catalog: Catalog,
+    experiment: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "make_step", None)
+    with pytest.raises(TrainingError, match="at least 9 products"):
+        train(catalog, str(tmp_path / "run"), experiment(products_per_batch=9))

@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import function
+from function.answer import Links, search_answer
+from function.photo import load_pixels
 from function.release import (
+    IMAGES,
     current_release_id,
     list_releases,
     read_manifest,
     read_pointer,
     set_current,
 )
+from function.search import load_search_engine
+from function.settings import Settings
 from function.storage import open_storage
 from trainer.errors import LookalikeError
 from trainer.progress import console
@@ -68,7 +73,23 @@ def search(photo: Path, root: str, *, page_size: int, engine: str) -> dict[str, 
         LookalikeError: there is no such photo.
         FunctionError: it cannot be read, or there is no release that could serve.
     """
-    raise NotImplementedError
+    if not photo.is_file():
+        raise LookalikeError(f"Expected a photo at {photo}; found none.")
+    storage = open_storage(root)
+    loaded = load_search_engine(storage, engine=engine, cache_dir=Settings().cache_dir)
+    start = time.perf_counter()
+    pixels = load_pixels(photo.read_bytes(), loaded.image_size)
+    decoding = {"decode": (time.perf_counter() - start) * 1e3}
+    result = loaded.search(pixels, page_size)
+    return search_answer(
+        result,
+        loaded.manifest,
+        # Without a server, stored photos are where the publisher put them.
+        Links(image_base_url=f"{storage.url}/{IMAGES}", origin=""),
+        request_id="",
+        timings_ms=decoding | result.timings_ms,
+        cold_start=True,
+    )
 
 
 def releases(root: str) -> list[dict[str, Any]]:

@@ -1,0 +1,47 @@
+"""A run and a catalogue to a release: what `lookalike publish` does."""
+
+from trainer.data.records import Catalog
+from trainer.data.screen import OnBadPhoto, screen
+from trainer.release.publish import publish
+from trainer.training.run import Run
+
+# Below the run, apart from what training found unreadable in its own catalogue.
+_REPORTS = "release"
+
+
+def publish_run(
+    run_url: str,
+    catalog: Catalog,
+    root: str,
+    *,
+    image_base_url: str | None = None,
+    on_bad_photo: OnBadPhoto = "skip",
+) -> str:
+    """Publish a run's last checkpoint, to find the products of a catalogue.
+
+    What `lookalike evaluate` measured, if it was called, goes into the manifest.
+
+    Args:
+        run_url: a folder or gs://bucket/prefix with at least one checkpoint.
+        catalog: what is to be found; not necessarily what the run was trained on.
+        root: where releases are kept: a folder or gs://bucket/prefix.
+        image_base_url: where <root>/images is public; None: the function gives the photos out.
+        on_bad_photo: "skip" lists unreadable photos in the run's release/; "fail" raises.
+
+    Returns:
+        The release's id, now the current one.
+
+    Raises:
+        TrainingError: no run, or no checkpoint yet.
+        CatalogError, PublishError, StorageError: as `screen` and `publish`.
+    """
+    run = Run(run_url)
+    model, _ = run.load()
+    return publish(
+        model,
+        run.experiment.image_size,
+        screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS)),
+        root,
+        evaluation=run.read_json("evaluation.json") or {},
+        image_base_url=image_base_url,
+    )

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -236,29 +235,40 @@ def test_cut_off_at_any_write_no_half_release_is_in_sight(
         assert len(list_releases(storage)) == (left == writes - 1)
 
 
-def test_killed_while_publishing_the_old_release_serves_and_the_next_one_goes_on(
+_KILLED_AT_THE_FIFTH_UPLOAD = """
+import os, signal, sys
+from itertools import count
+from function.storage import LocalStorage
+from tests.releases import IMAGE_SIZE, open_catalog, tiny_model
+from trainer.release.publish import publish
+
+upload, uploads = LocalStorage.upload, count(1)
+
+def upload_and_die(self, local, name):
+    upload(self, local, name)
+    if next(uploads) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+LocalStorage.upload = upload_and_die
+publish(tiny_model(1), IMAGE_SIZE, open_catalog(sys.argv[1]), sys.argv[2], evaluation={})
+"""
+
+
+def test_killed_while_publishing_the_old_release_serves_on(
     tiny_release: TinyRelease, tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
     shutil.copytree(tiny_release.root, root)
-    catalog_folder = tmp_path / "catalog"
-    write_tiny_catalog(catalog_folder)
-    script = (
-        "import sys; from tests.releases import *; from trainer.release.publish import publish\n"
-        "print('up', flush=True)\n"
-        "publish(tiny_model(1), IMAGE_SIZE, open_catalog(sys.argv[1]), sys.argv[2], evaluation={})"
+    write_tiny_catalog(tmp_path / "catalog")
+    command = [sys.executable, "-c", _KILLED_AT_THE_FIFTH_UPLOAD]
+    publisher = subprocess.run(
+        [*command, str(tmp_path / "catalog"), str(root)],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        check=False,
     )
-    command = [sys.executable, "-c", script, str(catalog_folder), str(root)]
-    images = root / IMAGES
-    shutil.rmtree(images)
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-    ) as publisher:
-        while publisher.poll() is None and not images.is_dir():
-            time.sleep(0.005)
-        publisher.send_signal(signal.SIGKILL)
-    assert publisher.returncode == -signal.SIGKILL
+    assert publisher.returncode == -signal.SIGKILL, publisher.stderr
+    assert len(list((root / "releases").iterdir())) == 2
     storage = open_storage(root)
     assert list_releases(storage) == [tiny_release.release_id]
     assert current_release_id(storage) == tiny_release.release_id

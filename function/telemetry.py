@@ -18,6 +18,8 @@ from flask import Request, Response
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/\d+)?(?:;.*)?")
 
+PROBES = "/health/"
+
 
 def log(severity: str, message: str, **fields: object) -> None:
     """Write one line; fields that are None are left out.
@@ -75,6 +77,8 @@ def log_request(
 ) -> None:
     """Write the one line of a request: what was asked, answered, and how long each stage took.
 
+    Health probes get none: they come every second, and loading is logged where it happens.
+
     Args:
         request: as it came.
         response: as it goes.
@@ -82,6 +86,8 @@ def log_request(
         request_id: what the caller was told.
         reason: the error's reason; "" where there was none.
     """
+    if request.path.startswith(PROBES):
+        return
     status = response.status_code
     severity = "ERROR" if status == 500 else "WARNING" if status >= 400 else "INFO"
     log(

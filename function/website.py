@@ -15,7 +15,7 @@ WEB = Path(__file__).parent / "web"
 
 # The page needs only what lies beside it; pictures may come from wherever the shop keeps them.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src * data: blob:; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; img-src * data: blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'"
 )
 

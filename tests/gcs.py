@@ -1,7 +1,6 @@
 """The fake GCS server's real binary, started once per test session."""
 
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,11 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.ports import free_port
 
 
 def _binary() -> Path:
@@ -31,7 +26,7 @@ def _binary() -> Path:
 @pytest.fixture(scope="session")
 def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running emulator; its URL. The package's own class hangs: it never drains the log."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(_binary()), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1"]
     command += ["-port", str(port), "-external-url", url, "-public-host", f"127.0.0.1:{port}"]

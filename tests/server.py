@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from uuid import uuid4
 import pytest
 
 import function
+from tests.ports import free_port
 from tests.releases import TinyRelease
 
 SOURCE = Path(function.__file__).with_name("main.py")
@@ -118,9 +118,7 @@ def run_function(
     **settings: str,
 ) -> Iterator[RunningFunction]:
     """Start the function with these LOOKALIKE_ settings, until it listens; end it afterwards."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(python), "-m", "functions_framework", "--source", str(source)]
     command += ["--target", "lookalike", "--host", "127.0.0.1", "--port", str(port)]
     environment = {

@@ -5,7 +5,7 @@ does the work. Rooms are imported by the command that needs them, so that `--hel
 """
 
 import json
-import signal
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -143,7 +143,6 @@ class Train:
     """Train a network on a catalogue, so that photos of one product come to lie together.
 
     Run the same command again after an interruption and it goes on from the last checkpoint.
-    Named experiments: {experiments}.
     """
 
     catalog: str
@@ -349,12 +348,18 @@ def _named_experiment(argv: Sequence[str]) -> Experiment:
 
 
 def _parse(argv: Sequence[str]) -> Any:
-    Train.__doc__ = (Train.__doc__ or "").format(experiments=", ".join(experiments.names()))
-    train_defaults = Train(catalog=tyro.MISSING, run=tyro.MISSING, settings=_named_experiment(argv))
+    named = _named_experiment(argv)
+
+    @dataclass(frozen=True)
+    class TrainNamed(Train):
+        __doc__ = f"{Train.__doc__}Named experiments: {', '.join(experiments.names())}."
+        settings: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=lambda: named)
+        """What to train and how; these options override the named experiment's values."""
+
     commands = (
         Annotated[Demo, tyro.conf.subcommand("demo")]
         | Annotated[Data, tyro.conf.subcommand("data")]
-        | Annotated[Train, tyro.conf.subcommand("train", default=train_defaults)]
+        | Annotated[TrainNamed, tyro.conf.subcommand("train")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Publish, tyro.conf.subcommand("publish")]
         | Annotated[Serve, tyro.conf.subcommand("serve")]
@@ -372,13 +377,15 @@ def _parse(argv: Sequence[str]) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; exit with 1 and a message where it cannot be done, 2 for wrong options."""
-    # A reader that goes away, as `head`, ends the command quietly.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         _parse(sys.argv[1:] if argv is None else argv)()
     except (LookalikeError, FunctionError) as error:
         console.print(f"[red]✗[/] {error}", soft_wrap=True, highlight=False)
         sys.exit(1)
+    except BrokenPipeError:
+        # The reader went away, as `head` does. Python would complain once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except KeyboardInterrupt:
         console.print("Interrupted. Run the same command again to go on.")
         sys.exit(130)

@@ -11,7 +11,6 @@ import argparse
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from PIL import Image
 
 import function
 from tests.benchmarks.timing import Row, Timing, report
+from tests.ports import free_port
 
 SECONDS = 8.0
 READY_SECONDS = 60.0
@@ -124,12 +124,6 @@ def load(port: int, photo: bytes, clients: int) -> tuple[Timing, float, float]:
         len(taken) / elapsed,
         float(np.median([stages for _, stages in taken])),
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def main() -> None:

@@ -1,0 +1,207 @@
+"""The command line, as a shell or a script uses it: one process for each command."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ports import free_port
+from trainer.cli import main
+
+COMMANDS = ("demo", "data", "train", "evaluate", "publish", "serve", "search", "releases")
+TINY = (
+    *("--architecture", "resnet18", "--width", "4", "--embedding-dim", "8", "--image-size", "32"),
+    *("--products-per-batch", "4", "--photos-per-product", "2", "--steps", "3"),
+    *("--learning-rate", "1e-3", "--holdout", "0.5", "--seed", "1"),
+)
+
+
+def lookalike(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "trainer", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def status_of(*arguments: str) -> int | str | None:
+    """The exit status of a command run in this process."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return end.value.code
+
+
+def answer(*arguments: str | Path) -> Any:
+    """What a command prints with --json; anything else on stdout fails here."""
+    done = lookalike(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A small catalogue, a run on it, and its release, made by the commands."""
+
+    catalog: Path
+    run: Path
+    root: Path
+    summary: Any
+    metrics: Any
+    release: Any
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    folder = tmp_path_factory.mktemp("shop")
+    catalog, run, root = folder / "catalog", folder / "run", folder / "root"
+    made = lookalike(
+        *("data", "studio", "--out", catalog, "--products", "16"),
+        *("--photos-per-product", "4", "--image-size", "48"),
+    )
+    assert made.returncode == 0, made.stderr
+    return Shop(
+        catalog,
+        run,
+        root,
+        summary=answer("train", "--catalog", catalog, "--run", run, *TINY),
+        metrics=answer("evaluate", "--run", run, "--catalog", catalog),
+        release=answer("publish", "--run", run, "--catalog", catalog, "--root", root),
+    )
+
+
+def test_help_names_every_command_and_imports_no_framework() -> None:
+    done = lookalike("--help")
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in COMMANDS)
+    probe = "import sys, trainer.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: pass\n"
+    probe += "assert not {'jax', 'flax', 'openvino', 'scann'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(command, "--help") == 0
+    assert f"lookalike {command}" in capsys.readouterr().out
+
+
+def test_train_offers_the_experiments_values_as_defaults(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status_of("train", "--help")
+    assert "(default: resnet50)" in capsys.readouterr().out
+    status_of("train", "--experiment", "studio", "--help")
+    assert "(default: resnet18)" in capsys.readouterr().out
+
+
+def test_train_reports_its_steps(shop: Shop) -> None:
+    assert shop.summary["steps"] == 3
+    assert shop.summary["resumed_from"] is None
+
+
+def test_the_same_train_command_again_has_nothing_to_do(shop: Shop) -> None:
+    again = answer("train", "--catalog", shop.catalog, "--run", shop.run, *TINY)
+    assert again["resumed_from"] == 3
+
+
+def test_another_experiment_on_the_same_run_is_refused_with_the_difference(shop: Shop) -> None:
+    done = lookalike(
+        *("train", "--catalog", shop.catalog, "--run", shop.run, *TINY), "--clip-norm", "5"
+    )
+    assert done.returncode == 1
+    assert "clip_norm: 10.0 in the run, 5.0 asked" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_evaluate_answers_with_the_promised_names(shop: Shop) -> None:
+    assert {"recall_at_1", "recall_at_5"} <= shop.metrics["query_to_catalog"].keys()
+    assert {"recall_at_1", "map_at_r"} <= shop.metrics["leave_one_out"].keys()
+    assert shop.metrics["products"] == 8
+
+
+def test_search_answers_as_the_function_would(shop: Shop) -> None:
+    photo = shop.catalog / "images" / "studio-00003" / "0.jpg"
+    body = answer("search", photo, "--root", shop.root)
+    best, *_ = body["productSearchResults"]["results"]
+    assert best["product"]["name"] == "products/studio-00003"
+    assert best["score"] > 0.9
+    assert Path(best["imageUrl"]).is_file()
+
+
+def test_both_engines_find_the_same(shop: Shop) -> None:
+    photo = shop.catalog / "images" / "studio-00005" / "3.jpg"
+    openvino, jax = (
+        answer("search", photo, "--root", shop.root, "--engine", engine)["productSearchResults"]
+        for engine in ("openvino", "jax")
+    )
+    scores = [
+        {result["product"]["name"]: result["score"] for result in body["results"]}
+        for body in (openvino, jax)
+    ]
+    shared = scores[0].keys() & scores[1].keys()
+    assert len(shared) >= 8
+    assert all(abs(scores[0][name] - scores[1][name]) < 0.02 for name in shared)
+
+
+def test_a_release_can_be_rolled_back(shop: Shop) -> None:
+    first = shop.release["release_id"]
+    second = answer("publish", "--run", shop.run, "--catalog", shop.catalog, "--root", shop.root)
+    listed = answer("releases", "--root", shop.root)
+    assert [(r["release_id"], r["current"]) for r in listed] == [
+        (second["release_id"], True),
+        (first, False),
+    ]
+    back = answer("releases", "--root", shop.root, "--use", first)
+    assert [r["current"] for r in back] == [False, True]
+
+
+def test_serve_opens_the_function_and_ends_with_ctrl_c(shop: Shop) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "trainer", "serve", "--root", str(shop.root)]
+    with subprocess.Popen(
+        [*command, "--port", str(port)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as server:
+        assert server.stderr is not None
+        try:
+            url = f"http://127.0.0.1:{port}"
+            assert any(url in line.decode() for line in server.stderr), "the URL was not printed"
+            with urllib.request.urlopen(f"{url}/v1/index") as response:
+                assert json.load(response)["counts"]["products"] == 16
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=20)
+    assert server.returncode in (0, 130)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("data", "check", "nowhere.csv"), "nowhere.csv"),
+        (("train", "--catalog", "nowhere", "--run", "run"), "nowhere"),
+        (("evaluate", "--run", "no-run", "--catalog", "{catalog}"), "is no run"),
+        (("publish", "--run", "no-run", "--catalog", "{catalog}", "--root", "r"), "is no run"),
+        (("serve", "--root", "no-root"), "Expected a release"),
+        (("search", "no.jpg", "--root", "{root}"), "Expected a photo"),
+        (("search", "{catalog}/metadata.csv", "--root", "{root}"), "not an image"),
+        (("releases", "--root", "{root}", "--use", "never"), "never"),
+        (("train", "--experiment", "unknown", "--catalog", "c", "--run", "r"), "studio"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_status_1(
+    shop: Shop, arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled = [text.format(catalog=shop.catalog, root=shop.root) for text in arguments]
+    assert status_of(*filled) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_wrong_options_are_named_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("train", "--catalgo", "x") == 2
+    assert "--catalgo" in capsys.readouterr().err

@@ -1,11 +1,19 @@
-"""TensorBoard curves, written without TensorFlow, on a folder or gs://."""
+"""TensorBoard curves, written without TensorFlow, on a folder or gs://.
+
+tensorboardX's event files are used without its `SummaryWriter`, whose thread may still hold points
+when a flush returns: a checkpoint's curves would be incomplete.
+"""
 
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto import event_pb2
+from tensorboardX.proto.summary_pb2 import Summary
 
 from function.storage import Storage
 
@@ -23,10 +31,12 @@ class Curves:
         self._storage = storage
         self._temporary = tempfile.TemporaryDirectory() if storage.folder is None else None
         self._folder = storage.folder or Path(self._temporary.name if self._temporary else "")
+        self._folder.mkdir(parents=True, exist_ok=True)
         # Event files are named by the second: two within one would be one, written over.
-        self._writer = SummaryWriter(
-            str(self._folder), purge_step=start_step, filename_suffix=f".{start_step:08d}"
-        )
+        self._events = EventsWriter(str(self._folder / "events"), f".{start_step:08d}")
+        # Tells TensorBoard to drop what an earlier file says about this step and later ones.
+        started = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._add(start_step, session_log=started)
 
     def __enter__(self) -> "Curves":
         return self
@@ -37,21 +47,24 @@ class Curves:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._writer.close()
+        self._events.close()
         if self._temporary is not None:
             with self._temporary:
                 self._upload()
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Add one point to each curve."""
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step)
+        points = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        self._add(step, summary=Summary(value=points))
 
     def publish(self) -> None:
         """Make what was written readable by others: called at each checkpoint."""
-        self._writer.flush()
+        self._events.flush()
         if self._temporary is not None:
             self._upload()
+
+    def _add(self, step: int, **content: Any) -> None:
+        self._events.write_event(event_pb2.Event(wall_time=time.time(), step=step, **content))
 
     def _upload(self) -> None:
         for path in self._folder.iterdir():

@@ -10,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from function.storage import Storage, open_storage
+from trainer.data.augmentation import Augmentation
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.errors import ExperimentChanged, NotFinite, TrainingError
@@ -39,9 +40,7 @@ def wait_for_checkpoint(storage: Storage, process: "subprocess.Popen[str]") -> N
 
 
 @pytest.fixture(scope="module")
-def trained(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shop: Path
-) -> str:
+def trained(tmp_path_factory: pytest.TempPathFactory, shop: Path) -> str:
     """A run, trained without interruption."""
     url = str(tmp_path_factory.mktemp("trained") / "run")
     train(open_catalog(shop), url, LONG)
@@ -57,7 +56,8 @@ LONG = Experiment(
     holdout=0.34,
     products_per_batch=4,
     photos_per_product=3,
-    learning_rate=3e-3,
+    learning_rate=1e-2,
+    augmentation=Augmentation(scale=(0.8, 1.0), brightness=0.1, contrast=0.1, saturation=0.1),
     head_learning_rate_factor=1.0,
     warmup_steps=2,
     checkpoint_every=2,
@@ -78,7 +78,7 @@ def test_the_loss_falls_and_the_curves_can_be_read(trained: str) -> None:
     points = curves.Scalars("loss")
     assert [point.step for point in points] == list(range(1, 48))
     losses = [point.value for point in points]
-    assert np.mean(losses[-8:]) < 0.9 * np.mean(losses[:8])
+    assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
 
 
 def test_a_complete_run_has_nothing_to_do(trained: str, catalog: Catalog) -> None:
@@ -135,23 +135,36 @@ def test_sigterm_saves_and_leaves_and_the_same_command_goes_on(
     assert steps == sorted(set(steps)), "points written before the interruption come twice"
 
 
+# What Orbax leaves when it is killed: elsewhere than under the final name on a file system, which
+# can rename; without the mark of completion on object storage, which cannot.
+@pytest.mark.parametrize(
+    ("place", "folder"), [("folder", "9.orbax-checkpoint-tmp"), ("bucket", "9")]
+)
 def test_what_an_interrupted_save_left_behind_is_ignored_and_removed(
-    tmp_path: Path, catalog: Catalog, head_only: Callable[..., Experiment]
+    place: str,
+    folder: str,
+    tmp_path: Path,
+    catalog: Catalog,
+    head_only: Callable[..., Experiment],
+    request: pytest.FixtureRequest,
 ) -> None:
-    url = str(tmp_path / "run")
+    root = str(tmp_path) if place == "folder" else request.getfixturevalue("gcs_emulator")
+    url = f"{root}/run"
     train(catalog, url, head_only(steps=2))
-    half_written = tmp_path / "run" / "checkpoints" / "9"
-    (half_written / "model").mkdir(parents=True)
-    (half_written / "model" / "manifest.ocdbt").write_bytes(b"half")
+    storage = open_storage(url)
+    storage.write(f"checkpoints/{folder}/model/manifest.ocdbt", b"half")
     assert Run(url).load()[1] == 2
+    assert storage.list(f"checkpoints/{folder}"), "reading may not remove: training may go on"
     assert train(catalog, url, head_only(steps=2)).resumed_from == 2
+    assert not storage.list(f"checkpoints/{folder}")
 
 
 def test_a_rate_that_breaks_training_stops_it_with_the_last_good_checkpoint(
     tmp_path: Path, catalog: Catalog, head_only: Callable[..., Experiment]
 ) -> None:
     url = str(tmp_path / "run")
-    absurd = head_only(steps=40, learning_rate=1e37, warmup_steps=20, checkpoint_every=1)
+    # Decay by a multiple of each weight makes it grow: it overflows within some ten steps.
+    absurd = head_only(learning_rate=1e4, weight_decay=1.0, checkpoint_every=1)
     with pytest.raises(NotFinite) as caught:
         train(catalog, url, absurd)
     found = re.search(

@@ -9,7 +9,7 @@ from flax import nnx
 from trainer.model.parameters import to_flat
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
-from trainer.training.step import StepMetrics, TrainState, TrainingStep, initial_state, make_step
+from trainer.training.step import StepMetrics, TrainingStep, TrainState, initial_state, make_step
 
 LABELS = np.repeat(np.arange(4, dtype=np.int32), 3)
 

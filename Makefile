@@ -62,6 +62,11 @@ check: setup  ## lint, format, types and import rules
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+bench: EXTRAS = dev
+bench: setup  ## speed and memory against peers and limits; needs the demo's release
+	.venv/bin/lookalike demo --no-serve
+	@for name in loss metrics embedder serving; do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
+
 format:  ## mend what ruff can mend
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
@@ -70,4 +75,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test browser check format hooks
+.PHONY: help setup lock demo test browser check bench format hooks

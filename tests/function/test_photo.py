@@ -13,11 +13,10 @@ from PIL import Image, ImageCms
 from function.errors import BadImage, FunctionError, PayloadTooLarge, UnsupportedImage
 from function.photo import (
     FORMATS,
-    SHORTER_SIDE_OVER_CROP,
     PhotoLimits,
     decode,
     load_pixels,
-    resize_and_crop,
+    resize_to_square,
 )
 
 RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 160, 60), (30, 60, 200), (255, 255, 255)
@@ -224,15 +223,13 @@ def test_a_reduced_photo_keeps_its_shorter_side(kind: str) -> None:
     assert image.width / image.height == pytest.approx(1.5, rel=0.01)
 
 
-def test_the_crop_keeps_the_centre() -> None:
-    size = 56
-    shorter = round(size * SHORTER_SIDE_OVER_CROP)
-    image = Image.new("RGB", (3 * shorter, shorter), RED)
-    margin = (shorter - size) // 2
-    image.paste(BLUE, (shorter + margin, margin, 2 * shorter - margin, shorter - margin))
-    pixels = resize_and_crop(image, size)
-    assert (pixels.shape, pixels.dtype) == ((size, size, 3), np.uint8)
-    assert (pixels == BLUE).all()
+def test_the_whole_photo_becomes_the_square() -> None:
+    image = Image.new("RGB", (300, 100), RED)
+    image.paste(BLUE, (150, 0, 300, 100))
+    pixels = resize_to_square(image, 50)
+    assert (pixels.shape, pixels.dtype) == ((50, 50, 3), np.uint8)
+    assert (pixels[:, :23] == RED).all()
+    assert (pixels[:, 27:] == BLUE).all()
 
 
 def test_reduced_decoding_gives_the_same_pixels() -> None:
@@ -240,7 +237,7 @@ def test_reduced_decoding_gives_the_same_pixels() -> None:
     image = Image.fromarray(ramp.astype(np.uint8))
     for kind in ("JPEG", "PNG"):
         data = encoded(image, kind)
-        full = resize_and_crop(decode(data), 64).astype(int)
+        full = resize_to_square(decode(data), 64).astype(int)
         assert np.abs(load_pixels(data, 64) - full).mean() < 1
 
 

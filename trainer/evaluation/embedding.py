@@ -25,7 +25,7 @@ def embed_photos(
     label: str = "Embedding photos",
     workers: int | None = None,
 ) -> Float32[np.ndarray, "photos dim"]:
-    """Embed all photos in the catalogue's order, cropped as the function crops a query.
+    """Embed all photos in the catalogue's order, squared as the function squares a query.
 
     Args:
         embed: gets `batch_size` photos each time, the last batch filled up with black ones.

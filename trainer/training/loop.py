@@ -92,6 +92,8 @@ def train(
         if experiment.steps == 0:
             checkpoints.save(state, {"seconds": seconds, "loss": None})
             return RunSummary(0, seconds, 0.0, None, None)
+        # Fresh arrays could move to any device, restored ones could not: XLA would compile twice.
+        state = jax.device_put(state, jax.local_devices()[0])
         first = resumed_from or 0
         batches = _batches(split.train, experiment, first, workers)
         with Curves(run.logs, start_step=first) as curves:

@@ -60,7 +60,8 @@ LONG = Experiment(
     augmentation=Augmentation(scale=(0.8, 1.0), brightness=0.1, contrast=0.1, saturation=0.1),
     head_learning_rate_factor=1.0,
     warmup_steps=2,
-    checkpoint_every=2,
+    frozen_stages=2,
+    checkpoint_every=4,
     log_every=1,
 )
 

@@ -1,5 +1,6 @@
 """What the trainer's tests share."""
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 from trainer.model.config import ModelConfig
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, parameter_shapes
+
+# As in function.embedder: openvino's telemetry forks this process while it imports, under JAX.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def random_array(

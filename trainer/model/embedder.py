@@ -35,7 +35,11 @@ class Embedder(ResNet):
         self, pixels: UInt8[Array, "batch height width 3"], *, frozen_stages: int = 0
     ) -> Float[Array, "batch dim"]:
         """RGB pixels -> float32 rows of length 1; `frozen_stages` as for `feature_map`."""
-        projected = self.project(pixels, frozen_stages=frozen_stages)
-        # The root of a sum of squares has no gradient at zero, so the floor goes under the root.
-        square = jnp.sum(projected**2, axis=-1, keepdims=True)
-        return projected / jnp.sqrt(jnp.maximum(square, NORM_FLOOR**2))
+        return unit_rows(self.project(pixels, frozen_stages=frozen_stages))
+
+
+def unit_rows(vectors: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
+    """Rows divided by their length; a row of zeros stays as it is, its gradient finite."""
+    # The root of a sum of squares has no gradient at zero, so the floor goes under the root.
+    square = jnp.sum(vectors**2, axis=-1, keepdims=True)
+    return vectors / jnp.sqrt(jnp.maximum(square, NORM_FLOOR**2))

@@ -194,6 +194,7 @@ class Evaluate:
             _print_json(results)
         else:
             Console().print(_metrics_table(results))
+            console.print(f"In {self.run}: the figures as JSON, and pictures as retrieval*.png")
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,31 @@
 """How often a run's network finds the right product, on products that it never saw."""
 
+import io
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from trainer.data.records import Catalog, Photo
 from trainer.data.screen import screen
 from trainer.errors import TrainingError
 from trainer.evaluation.embedding import Embed, compiled, embed_photos
 from trainer.evaluation.histogram import colour_histogram
-from trainer.evaluation.metrics import retrieval_metrics
+from trainer.evaluation.metrics import RetrievalMetrics, retrieval_metrics
+from trainer.evaluation.report import retrieval_sheet
 from trainer.training.compilation import keep_compiled_programs
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.run import Run
 
 BATCH_SIZE = 64
 
+type Vectors = Float32[np.ndarray, "photos dim"]
+
 
 def evaluate(run_url: str, catalog: Catalog, *, workers: int | None = None) -> dict[str, Any]:
-    """Measure a run's last checkpoint, and write what was measured into the run.
+    """Measure a run's last checkpoint, and write what was measured into the run, with a picture.
 
     On the run's own catalogue only products kept unseen in training count; on another all do.
 
@@ -48,13 +52,18 @@ def evaluate(run_url: str, catalog: Catalog, *, workers: int | None = None) -> d
     run = Run(run_url)
     model, step = run.load()
     photos = _unseen(run, catalog)
-    results = _measured(
-        compiled(model), photos, run.experiment.image_size, "Embedding photos", workers
+    vectors = embed_photos(
+        compiled(model),
+        photos,
+        run.experiment.image_size,
+        batch_size=BATCH_SIZE,
+        workers=workers,
     )
+    results = _measured(photos.photos, vectors)
     results |= {"catalog": catalog.fingerprint, "catalog_name": catalog.name, "step": step}
-    own = run.is_own(catalog)
-    name = "evaluation.json" if own else f"evaluation-{catalog.fingerprint[:12]}.json"
-    run.write_json(name, results)
+    suffix = "" if run.is_own(catalog) else f"-{catalog.fingerprint[:12]}"
+    run.write_json(f"evaluation{suffix}.json", results)
+    run.storage.write(f"retrieval{suffix}.png", _picture(photos, vectors), content_type="image/png")
     return results
 
 
@@ -88,7 +97,15 @@ def baselines(
         )
     return {
         name: _measured(
-            embed, photos, experiment.image_size, name.replace("_", " ").capitalize(), workers
+            photos.photos,
+            embed_photos(
+                embed,
+                photos,
+                experiment.image_size,
+                batch_size=BATCH_SIZE,
+                label=name.replace("_", " ").capitalize(),
+                workers=workers,
+            ),
         )
         for name, embed in candidates.items()
     }
@@ -106,38 +123,68 @@ def _unseen(run: Run, catalog: Catalog) -> Catalog:
     return evaluation
 
 
-def _measured(
-    embed: Embed, catalog: Catalog, image_size: int, label: str, workers: int | None
-) -> dict[str, Any]:
-    vectors = embed_photos(
-        embed, catalog, image_size, batch_size=BATCH_SIZE, label=label, workers=workers
-    )
-    photos = catalog.photos
+@dataclass(frozen=True)
+class _Task:
+    """Which photos search among which, by their number; nothing finds itself."""
+
+    queries: Sequence[int]
+    gallery: Sequence[int]
+
+    @property
+    def self_index(self) -> Int[np.ndarray, " queries"]:
+        """Each query's place in the gallery, -1 where it has none."""
+        place = {row: number for number, row in enumerate(self.gallery)}
+        return np.array([place.get(row, -1) for row in self.queries])
+
+
+def _tasks(photos: Sequence[Photo]) -> dict[str, _Task | None]:
     known = [row for row, photo in enumerate(photos) if photo.product_id]
     queries = [row for row in known if photos[row].role == "query"]
     gallery = [row for row in known if photos[row].role == "catalog"]
     return {
-        "query_to_catalog": _retrieval(photos, vectors, queries, gallery)
-        if queries and gallery
-        else None,
-        "leave_one_out": _retrieval(photos, vectors, known, known),
+        "query_to_catalog": _Task(queries, gallery) if queries and gallery else None,
+        "leave_one_out": _Task(known, known),
+    }
+
+
+def _measured(photos: Sequence[Photo], vectors: Vectors) -> dict[str, Any]:
+    known = [photo for photo in photos if photo.product_id]
+    retrieved = {
+        name: task and _retrieval(photos, vectors, task).to_dict()
+        for name, task in _tasks(photos).items()
+    }
+    return {
+        **retrieved,
         "open_set_queries": len(photos) - len(known),
-        "products": len({photos[row].product_id for row in known}),
+        "products": len({photo.product_id for photo in known}),
         "photos": len(photos),
     }
 
 
-def _retrieval(
-    photos: Sequence[Photo],
-    vectors: Float32[np.ndarray, "photos dim"],
-    queries: Sequence[int],
-    gallery: Sequence[int],
-) -> dict[str, float | int | None]:
-    place = {row: number for number, row in enumerate(gallery)}
+def _retrieval(photos: Sequence[Photo], vectors: Vectors, task: _Task) -> RetrievalMetrics:
     return retrieval_metrics(
-        vectors[list(queries)],
-        [photos[row].product_id for row in queries],
-        vectors[list(gallery)],
-        [photos[row].product_id for row in gallery],
-        self_index=np.array([place.get(row, -1) for row in queries]),
-    ).to_dict()
+        vectors[list(task.queries)],
+        [photos[row].product_id for row in task.queries],
+        vectors[list(task.gallery)],
+        [photos[row].product_id for row in task.gallery],
+        self_index=task.self_index,
+    )
+
+
+def _picture(catalog: Catalog, vectors: Vectors) -> bytes:
+    """A PNG of what is found, and where it goes wrong: from photo to catalogue where it can be."""
+    photos = catalog.photos
+    name, task = next((name, task) for name, task in _tasks(photos).items() if task)
+    sheet = retrieval_sheet(
+        [photos[row] for row in task.queries],
+        vectors[list(task.queries)],
+        [photos[row] for row in task.gallery],
+        vectors[list(task.gallery)],
+        _retrieval(photos, vectors, task),
+        catalog.read,
+        self_index=task.self_index,
+        heading=f"{catalog.name}: {name.replace('_', ' ')}",
+    )
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -6,6 +6,7 @@ bad_photos.csv      photos that could not be read, if there are any
 checkpoints/        by step, the last two
 logs/               TensorBoard event files
 evaluation*.json    what was measured
+retrieval*.png      what is found, and where it goes wrong
 """
 
 import csv

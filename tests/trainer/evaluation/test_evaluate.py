@@ -141,3 +141,10 @@ def test_a_run_that_kept_nothing_unseen_says_so(catalog: Catalog, tmp_path: Path
     train(catalog, url, replace(FROZEN, holdout=0.0))
     with pytest.raises(TrainingError, match=r"kept no product of own unseen \(--holdout 0\.0\)"):
         evaluate(url, catalog)
+
+
+def test_a_picture_of_what_is_found_lies_in_the_run(run_url: str, catalog: Catalog) -> None:
+    evaluate(run_url, catalog)
+    with Image.open(Path(run_url) / "retrieval.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 300

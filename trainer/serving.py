@@ -1,6 +1,8 @@
 """Releases on this machine: serve one as the cloud does, search it without a server, choose it."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -37,13 +39,15 @@ def serve(root: str, *, host: str, port: int, engine: str = "openvino") -> None:
     Prints the URL once a real query has passed.
 
     Raises:
-        LookalikeError: there is no release in `root`, or the function ended by itself.
+        LookalikeError: there is no release in `root`, the port is taken, or the function ended by
+            itself.
     """
     if current_release_id(open_storage(root)) is None:
         raise LookalikeError(
             f"Expected a release in {root}; found none. Publish one: "
             f"lookalike publish --run RUN --catalog CATALOG --root {root}"
         )
+    _check_port(host, port)
     command = (
         *(sys.executable, "-m", "functions_framework"),
         *("--source", str(Path(function.__file__).with_name("main.py"))),
@@ -52,6 +56,8 @@ def serve(root: str, *, host: str, port: int, engine: str = "openvino") -> None:
     )
     environment = {**os.environ, "LOOKALIKE_ROOT": root, "LOOKALIKE_ENGINE": engine}
     url = f"http://{host}:{port}"
+    # Whoever ends this process by SIGTERM ends the server too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with subprocess.Popen(command, env=environment) as server:  # noqa: S603 - our own command
         try:
             _wait_until_ready(server, url)
@@ -61,8 +67,7 @@ def serve(root: str, *, host: str, port: int, engine: str = "openvino") -> None:
             server.terminate()
     if server.returncode > 0:
         raise LookalikeError(
-            f"The function ended with status {server.returncode}; its last lines above say why. "
-            f"Is port {port} taken? Choose another with --port."
+            f"The function ended with status {server.returncode}; its last lines above say why."
         )
 
 
@@ -124,6 +129,19 @@ def use_release(root: str, release_id: str) -> None:
     storage = open_storage(root)
     pointer = read_pointer(storage)
     set_current(storage, release_id, pointer[1] if pointer else None)
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        # As the server does: a port whose last connections still linger is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise LookalikeError(
+                f"Expected port {port} of {host} to be free; {error.strerror}. "
+                "Choose another with --port."
+            ) from error
 
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str) -> None:

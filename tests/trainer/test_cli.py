@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -162,7 +163,10 @@ def test_a_release_can_be_rolled_back(shop: Shop) -> None:
     assert [r["current"] for r in back] == [False, True]
 
 
-def test_serve_opens_the_function_and_ends_with_ctrl_c(shop: Shop) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_serve_opens_the_function_and_takes_it_along_when_it_ends(
+    shop: Shop, end: signal.Signals
+) -> None:
     port = free_port()
     command = [sys.executable, "-m", "trainer", "serve", "--root", str(shop.root)]
     with subprocess.Popen(
@@ -175,9 +179,18 @@ def test_serve_opens_the_function_and_ends_with_ctrl_c(shop: Shop) -> None:
             with urllib.request.urlopen(f"{url}/v1/index") as response:
                 assert json.load(response)["counts"]["products"] == 16
         finally:
-            server.send_signal(signal.SIGINT)
+            server.send_signal(end)
             server.wait(timeout=20)
-    assert server.returncode in (0, 130)
+    assert server.returncode in (0, 128 + end)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0, "the function still listens"
+
+
+def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert status_of("serve", "--root", str(shop.root), "--port", port) == 1
+    assert f"port {port}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
     lookalike train --experiment grocery --catalog grocery.tar --weights WEIGHTS.npz --run DIR
 
-Hardware, time, result: to be measured.
+The photos are GroceryStoreDataset's (Klasson et al., WACV 2019), the weights ImageNet's.
+
+Hardware: 2 cores of an AMD EPYC. Time: 99 to 109 s. Result, photo to catalogue on 20 unseen
+products, seeds 0, 1, 2: R@1 0.652, 0.589, 0.670; with --steps 0 (frozen) 0.463, 0.369, 0.454.
 """
 
 from trainer.training.experiment import Experiment

@@ -2,7 +2,10 @@
 
     lookalike train --experiment studio --catalog CATALOG --run DIR
 
-Hardware: 2 CPU cores. Time and result: to be measured.
+CATALOG as `lookalike demo` makes it: 240 products with 12 photos each, seed 0.
+
+Hardware: 2 cores of an AMD EPYC. Time: 97 to 109 s. Result on 79 unseen products: R@1 0.550 photo
+to catalogue (colour histogram 0.134), 0.630 leave-one-out (colour histogram 0.310).
 """
 
 from trainer.data.augmentation import Augmentation

@@ -14,9 +14,9 @@ UV := $(shell if uv --version >/dev/null 2>&1; then echo uv; else echo .cache/uv
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+# Into a folder of its own: neither a system's Python (PEP 668) nor a missing venv module hinders.
 .cache/uv/bin/uv:
-	python3 -m venv .cache/uv
-	.cache/uv/bin/pip install --quiet --disable-pip-version-check uv
+	python3 -m pip install --quiet --disable-pip-version-check --target .cache/uv uv
 
 # The stamp lies inside .venv: who deletes that starts anew, and a second call costs nothing.
 STAMP = .venv/installed-$(subst $(space),-,$(strip default $(EXTRAS)))
@@ -63,7 +63,7 @@ check: setup  ## lint, format, types and import rules
 	.venv/bin/lint-imports
 
 bench: EXTRAS = dev
-bench: setup  ## speed and memory against peers and limits; needs the demo's release
+bench: setup  ## speed and memory against naive versions and limits; makes the demo's release
 	.venv/bin/lookalike demo --no-serve
 	@for name in loss metrics embedder serving; do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
 

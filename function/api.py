@@ -23,6 +23,8 @@ MAX_PAGE_SIZE = 100
 MAX_IMAGES_PER_PRODUCT = 100
 MAX_EXCLUDED_PRODUCTS = 1000
 MAX_ID_CHARACTERS = 1024
+# Of multipart/form-data: every excluded product, the photo, and the other fields.
+MAX_FORM_PARTS = MAX_EXCLUDED_PRODUCTS + 24
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def parse_search(request: Request) -> SearchRequest:
 
 
 def _parse_multipart(request: Request) -> SearchRequest:
+    # The default allows fewer parts than one list of ids may have.
+    request.max_form_parts = MAX_FORM_PARTS
     photos = request.files.getlist("image")
     others = sorted(set(request.files) - {"image"})
     if others:

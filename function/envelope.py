@@ -20,8 +20,10 @@ from .errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    Unavailable,
     UnsupportedImage,
 )
+from .storage import StorageError
 from .telemetry import Stopwatch, log_exception, log_request
 
 EXPOSED_HEADERS = "X-Request-Id, Retry-After"
@@ -153,6 +155,12 @@ def json_response(content: object, status: int = 200) -> Response:
 
 def _as_function_error(error: Exception, exchange: Exchange) -> FunctionError:
     """Turn anything raised into what the caller may see; what it may not goes to the log."""
+    if isinstance(error, StorageError):
+        # It names the bucket and who lacks which role: that is for the operator.
+        log_exception("The storage failed.", error, requestId=exchange.request_id)
+        return Unavailable(
+            "The storage cannot be read at the moment. Try again.", reason=error.default_reason
+        )
     if isinstance(error, FunctionError):
         if error.http_status == 500:
             log_exception("An answer failed.", error, requestId=exchange.request_id)

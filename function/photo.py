@@ -200,8 +200,9 @@ def _plain(image: Image.Image, reduce_to: int | None) -> Image.Image:
     profile = image.info.get("icc_profile")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        image = white
     elif image.mode.startswith("I"):
         # Pillow would clip 16 bits to 255; the upper eight are the picture.
         grey = np.asarray(image).astype(np.int64) >> 8

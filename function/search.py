@@ -1,5 +1,6 @@
 """Photo to products: the one place that joins embedder, index and catalogue."""
 
+import hashlib
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -118,6 +119,8 @@ class SearchEngine:
         self, vector: NDArray[np.float32], wanted: int, lowest: float, excluded: frozenset[str]
     ) -> dict[str, tuple[float, list[ImageRow]]]:
         """Best score and the photos found, by product id, best product first."""
+        # Else a page larger than the catalogue would be looked for in every row of it.
+        wanted = min(wanted, self.catalog.counts.products)
         k = _ROWS_PER_PRODUCT * wanted
         while True:
             rows, scores = self._index.search(vector, k)
@@ -149,7 +152,8 @@ def load_search_engine(storage: Storage, *, engine: str, cache_dir: Path) -> Sea
     Args:
         storage: the root.
         engine: "openvino" or "jax".
-        cache_dir: where files of a gs:// root are kept; other releases there are removed.
+        cache_dir: where files of gs:// roots are kept, each root in a folder of its own; other
+            releases of this root are removed from there.
 
     Raises:
         ReleaseError: no release, or none that can be served: which file, field or vector, and why.
@@ -158,9 +162,10 @@ def load_search_engine(storage: Storage, *, engine: str, cache_dir: Path) -> Sea
     release_id = current_release_id(storage)
     if release_id is None:
         raise ReleaseError(f"{storage.url}: expected a published release; found none.")
-    release = fetch_release(storage, release_id, cache_dir, engine=engine)
+    cache = cache_dir / hashlib.sha256(storage.url.encode()).hexdigest()[:16]
+    release = fetch_release(storage, release_id, cache, engine=engine)
     loaded = open_release(release, engine=engine)
-    drop_cached_releases(cache_dir, keep=release_id)
+    drop_cached_releases(cache, keep=release_id)
     return loaded
 
 

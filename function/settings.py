@@ -165,7 +165,9 @@ def describe() -> list[tuple[str, str, str]]:
 
 def _shown(default: object) -> str:
     if isinstance(default, Path):
-        return default.name
+        # The folder for temporary files, and where this lies, differ from machine to machine.
+        temporary = tempfile.gettempdir()
+        return str(default).replace(temporary, "$TMPDIR").replace(f"{HERE}", "function")
     if isinstance(default, tuple):
         return ",".join(default)
     return str(default)

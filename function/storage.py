@@ -279,17 +279,19 @@ class GoogleStorage:
             return bytes(self._blob(name).download_as_bytes(retry=self._retry))
 
     def read_versioned(self, name: str) -> tuple[bytes, Version] | None:
-        blob = self._blob(name)
         while True:
-            with suppress(Conflict):  # replaced between the two requests: look again
-                try:
-                    with _explained(self._url(name)):
-                        blob.reload(retry=self._retry)
-                        data = blob.download_as_bytes(
-                            if_generation_match=blob.generation, retry=self._retry
-                        )
-                except NotFoundInStorage:
-                    return None
+            blob = self._blob(name)
+            try:
+                with _explained(self._url(name)):
+                    blob.reload(retry=self._retry)
+            except NotFoundInStorage:
+                return None
+            # The blob now asks for this one generation, which is gone if it was replaced between
+            # the two requests: look again.
+            with suppress(Conflict, NotFoundInStorage), _explained(self._url(name)):
+                data = blob.download_as_bytes(
+                    if_generation_match=blob.generation, retry=self._retry
+                )
                 return bytes(data), Version(str(blob.generation))
 
     def write(

@@ -58,6 +58,7 @@ cd "$(dirname "$0")/.."
 # A new service is closed: who may call it is said once, by hand (infra/README.md).
 # The default startup probe passes when the server listens; this one, when a release is loaded:
 # 120 times 2 s are the four minutes that Cloud Run allows.
+# Origins that are not given stay as they are, for a push knows none.
 # ^|^ makes | the separator of the variables: a list of origins has commas of its own.
 exec gcloud run deploy "$service" \
   --quiet \
@@ -76,4 +77,4 @@ exec gcloud run deploy "$service" \
   --concurrency="$concurrency" \
   --max-instances="$max_instances" \
   --timeout=60 \
-  --update-env-vars="^|^LOOKALIKE_ROOT=$root|LOOKALIKE_CORS_ORIGINS=$cors_origins|THREADS=$concurrency"
+  --update-env-vars="^|^LOOKALIKE_ROOT=$root|THREADS=$concurrency${cors_origins:+|LOOKALIKE_CORS_ORIGINS=$cors_origins}"

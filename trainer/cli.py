@@ -78,6 +78,8 @@ class Studio:
     """Width and height in pixels."""
     seed: int = 0
     """Another seed, other products."""
+    json: bool = False
+    """Print what was made as JSON on stdout, and nothing else there."""
 
     def __call__(self) -> None:
         """Write the catalogue; go on with one that was interrupted."""
@@ -90,7 +92,10 @@ class Studio:
             seed=self.seed,
             image_size=self.image_size,
         )
-        console.print(f"[green]✓[/] {self.out}: {self.products} products")
+        if self.json:
+            _print_json({"catalog": str(self.out), "products": self.products})
+        else:
+            console.print(f"[green]✓[/] {self.out}: {self.products} products")
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,8 @@ class Check:
     """Folder, tar, CSV, JSON Lines or Parquet file."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
-    report: Path = Path("bad_photos.csv")
-    """Where unreadable photos are listed, if there are any."""
+    report: Path | None = None
+    """A file to list unreadable photos in, if there are any."""
     json: bool = False
     """Print the summary as JSON on stdout, and nothing else there."""
 
@@ -181,6 +186,8 @@ class Evaluate:
     """The run to evaluate: a folder or gs://bucket/prefix."""
     catalog: str
     """Folder, tar, CSV, JSON Lines or Parquet file."""
+    on_bad_photo: OnBadPhoto = "skip"
+    """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
     json: bool = False
     """Print the results as JSON on stdout, and nothing else there."""
 
@@ -189,7 +196,7 @@ class Evaluate:
         from trainer.data.catalog import open_catalog
         from trainer.evaluation.evaluate import evaluate
 
-        results = evaluate(self.run, open_catalog(self.catalog))
+        results = evaluate(self.run, open_catalog(self.catalog), on_bad_photo=self.on_bad_photo)
         if self.json:
             _print_json(results)
         else:
@@ -380,13 +387,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; exit with 1 and a message where it cannot be done, 2 for wrong options."""
     try:
         _parse(sys.argv[1:] if argv is None else argv)()
-    except (LookalikeError, FunctionError) as error:
-        console.print(f"[red]✗[/] {error}", soft_wrap=True, highlight=False)
-        sys.exit(1)
     except BrokenPipeError:
         # The reader went away, as `head` does. Python would complain once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except (LookalikeError, FunctionError, OSError) as error:
+        console.print(f"[red]✗[/] {error}", soft_wrap=True, highlight=False)
+        sys.exit(1)
     except KeyboardInterrupt:
         console.print("Interrupted. Run the same command again to go on.")
         sys.exit(130)

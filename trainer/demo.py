@@ -1,5 +1,6 @@
 """The whole path in one call: photos, training, evaluation, a release that can be served."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +24,7 @@ STUDIO_PHOTOS_PER_PRODUCT = 12
 # Pretrained weights are served as they are, at the resolution that they were trained on.
 PRETRAINED_IMAGE_SIZE = 224
 
-_OUTCOME, _RUN, _CATALOG = "demo.json", "runs/demo", "catalog"
+_OUTCOME, _RUNS, _CATALOG = "demo.json", "runs", "catalog"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def run(
         root: the folder for everything; None: .lookalike/NAME, after the catalogue.
 
     Raises:
-        LookalikeError: the catalogue or the weights cannot be used, or `root` holds another demo.
+        LookalikeError: the catalogue or the weights cannot be used.
     """
     experiment = _experiment(weights)
     if catalog is None:
@@ -77,7 +78,10 @@ def run(
         photos = open_catalog(catalog)
         root = root or DEFAULT_FOLDER / photos.name
     storage = open_storage(root)
-    asked = {"catalog": photos.fingerprint, "experiment": experiment.to_dict()}
+    # As JSON gives it back: tuples become lists.
+    asked = json.loads(
+        json.dumps({"catalog": photos.fingerprint, "experiment": experiment.to_dict()})
+    )
     return _finished(storage, root, asked) or _make(storage, root, asked, photos, experiment)
 
 
@@ -95,8 +99,7 @@ def _finished(storage: Storage, root: Path, asked: Mapping[str, Any]) -> Outcome
     if found is None:
         return None
     outcome = json.loads(found[0])
-    same = json.loads(json.dumps(asked)) == outcome["asked"]
-    if not same or outcome["release_id"] != current_release_id(storage):
+    if asked != outcome["asked"] or outcome["release_id"] != current_release_id(storage):
         return None
     console.print(f"{root}: all done before.")
     return Outcome(root, outcome["release_id"], outcome["results"])
@@ -110,7 +113,9 @@ def _make(
     from trainer.release.from_run import publish_run
     from trainer.training.loop import train
 
-    run_url = str(root / _RUN)
+    # Another catalogue, other weights or another experiment get a run of their own.
+    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+    run_url = str(root / _RUNS / f"demo-{key}")
     train(catalog, run_url, experiment)
     results = {
         **baselines(run_url, catalog),

@@ -1,5 +1,6 @@
 """Releases on this machine: serve one as the cloud does, search it without a server, choose it."""
 
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import Any
 
 import function
 from function.answer import Links, search_answer
+from function.errors import ReleaseError
 from function.photo import load_pixels
 from function.release import (
     IMAGES,
@@ -23,7 +25,7 @@ from function.release import (
     set_current,
 )
 from function.search import load_search_engine
-from function.settings import Settings
+from function.settings import BadSetting, Settings
 from function.storage import open_storage
 from trainer.errors import LookalikeError
 from trainer.progress import console
@@ -39,8 +41,8 @@ def serve(root: str, *, host: str, port: int, engine: str = "openvino") -> None:
     Prints the URL once a real query has passed.
 
     Raises:
-        LookalikeError: there is no release in `root`, the port is taken, or the function ended by
-            itself.
+        LookalikeError: there is no release in `root`, or none that can be served; the port is
+            taken; or the function ended by itself.
     """
     if current_release_id(open_storage(root)) is None:
         raise LookalikeError(
@@ -58,10 +60,12 @@ def serve(root: str, *, host: str, port: int, engine: str = "openvino") -> None:
     url = f"http://{host}:{port}"
     # Whoever ends this process by SIGTERM ends the server too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with subprocess.Popen(command, env=environment) as server:  # noqa: S603 - our own command
+    # The function logs to stdout, as the cloud wants it; ours is for results alone.
+    with subprocess.Popen(command, env=environment, stdout=sys.stderr) as server:  # noqa: S603
         try:
-            _wait_until_ready(server, url)
-            console.print(f"[green]✓[/] Lookalike is open at [link={url}]{url}[/] (Ctrl-C ends it)")
+            if _becomes_ready(server, url):
+                link = f"[link={url}]{url}[/]"
+                console.print(f"[green]✓[/] Lookalike is open at {link} (Ctrl-C ends it)")
             server.wait()
         finally:
             server.terminate()
@@ -81,7 +85,7 @@ def search(photo: Path, root: str, *, page_size: int, engine: str) -> dict[str, 
     if not photo.is_file():
         raise LookalikeError(f"Expected a photo at {photo}; found none.")
     storage = open_storage(root)
-    loaded = load_search_engine(storage, engine=engine, cache_dir=Settings().cache_dir)
+    loaded = load_search_engine(storage, engine=engine, cache_dir=_settings().cache_dir)
     start = time.perf_counter()
     pixels = load_pixels(photo.read_bytes(), loaded.image_size)
     decoding = {"decode": (time.perf_counter() - start) * 1e3}
@@ -131,6 +135,13 @@ def use_release(root: str, release_id: str) -> None:
     set_current(storage, release_id, pointer[1] if pointer else None)
 
 
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment(os.environ)
+    except BadSetting as error:
+        raise LookalikeError(str(error)) from error
+
+
 def _check_port(host: str, port: int) -> None:
     with socket.socket() as probe:
         # As the server does: a port whose last connections still linger is free.
@@ -144,12 +155,28 @@ def _check_port(host: str, port: int) -> None:
             ) from error
 
 
-def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str) -> None:
+def _becomes_ready(server: "subprocess.Popen[bytes]", url: str) -> bool:
+    """Wait until a real query has passed; False where the function ends before."""
     deadline = time.monotonic() + READY_SECONDS
     with console.status("Starting the function…"):
-        while server.poll() is None and time.monotonic() < deadline:
+        while server.poll() is None:
             try:
-                with urllib.request.urlopen(f"{url}/health/ready"):  # noqa: S310 - our own http URL
-                    return
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(_POLL_SECONDS)
+                with urllib.request.urlopen(f"{url}/health/ready", timeout=5):  # noqa: S310
+                    return True
+            except urllib.error.HTTPError as refusal:
+                _check_release(json.load(refusal))
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                pass
+            if time.monotonic() > deadline:
+                raise LookalikeError(
+                    f"Expected the function to be ready within {READY_SECONDS} s; it is not. "
+                    "Its lines above say what it does."
+                )
+            time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _check_release(body: dict[str, Any]) -> None:
+    error = body["error"]
+    if error["details"][0]["reason"] == ReleaseError.default_reason:
+        raise LookalikeError(f"{error['message']} The function's lines above say why.")

@@ -58,7 +58,13 @@ async function ask(path, options) {
     throw new Unreachable();
   }
   if (!response.ok) throw await refusal(response);
-  return response.json();
+  try {
+    return await response.json();
+  } catch (error) {
+    // The connection broke in the middle of the answer.
+    if (options?.signal?.aborted) throw error;
+    throw new Unreachable();
+  }
 }
 
 async function refusal(response) {

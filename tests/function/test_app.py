@@ -112,6 +112,11 @@ def test_options_narrow_the_answer(running_function: RunningFunction) -> None:
     found = results(running_function.search(PHOTO, pageSize=5))
     best = found[0]["product"]["name"]
     others = results(running_function.search(PHOTO, pageSize=4, excludeProductIds=[best]))
+    many = [f"no-such-{number}" for number in range(999)]
+    assert (
+        results(running_function.search(PHOTO, pageSize=4, excludeProductIds=[best, *many]))
+        == others
+    )
     assert [r["product"] for r in others] == [r["product"] for r in found[1:]]
     threshold = found[1]["score"] - 1e-6
     kept = results(running_function.search(PHOTO, pageSize=5, scoreThreshold=threshold))

@@ -10,6 +10,7 @@ from werkzeug.exceptions import Forbidden
 
 from function.envelope import Envelope, Exchange, json_response
 from function.errors import FunctionError, ReleaseError
+from function.storage import StorageError
 
 SECRET = "the text of an internal exception"  # noqa: S105 - no password
 
@@ -86,6 +87,15 @@ def test_a_known_error_is_told_with_its_retry_after() -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     assert answer.json["error"]["message"] == "No release."
     assert client_of(raising(FunctionError("Sorry."))).get("/").status_code == 500
+
+
+def test_what_the_storage_says_is_for_the_operator_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer = client_of(raising(StorageError(f"gs://{SECRET}: not allowed."))).get("/")
+    assert (answer.status_code, answer.json["error"]["status"]) == (503, "UNAVAILABLE")
+    assert SECRET not in answer.text
+    assert SECRET in capsys.readouterr().out
 
 
 def test_bodies_need_a_length_within_the_limit() -> None:

@@ -40,8 +40,9 @@ def deploy(tmp_path: Path):
     return run
 
 
-def the_command(deploy) -> list[str]:
-    done = deploy("--project", "shop-1", "--region", "europe-west1", "--root", "gs://shop-1/looks")
+def the_command(deploy, *options: str) -> list[str]:
+    where = ("--project", "shop-1", "--region", "europe-west1", "--root", "gs://shop-1/looks")
+    done = deploy(*where, *options)
     assert done.returncode == 0, done.stderr
     return ["gcloud", *done.stdout.splitlines()]
 
@@ -97,10 +98,18 @@ def test_deploy_serves_the_root_with_as_many_threads_as_requests(deploy):
     assert "--function=lookalike" in command
     assert "--source=function" in command
     assert "--concurrency=8" in command
-    assert (
-        "--update-env-vars=^|^LOOKALIKE_ROOT=gs://shop-1/looks|LOOKALIKE_CORS_ORIGINS=|THREADS=8"
-        in command
-    )
+    assert "--update-env-vars=^|^LOOKALIKE_ROOT=gs://shop-1/looks|THREADS=8" in command
+
+
+def test_deploy_leaves_origins_that_it_is_not_given_as_they_are(deploy):
+    (unsaid,) = [item for item in the_command(deploy) if item.startswith("--update-env-vars=")]
+    assert "CORS" not in unsaid
+    (said,) = [
+        item
+        for item in the_command(deploy, "--cors-origins", "https://a.example,https://b.example")
+        if item.startswith("--update-env-vars=")
+    ]
+    assert said.endswith("|LOOKALIKE_CORS_ORIGINS=https://a.example,https://b.example")
 
 
 def test_deploy_sends_requests_only_to_an_instance_whose_release_is_loaded(deploy):

@@ -1,6 +1,7 @@
 """The command line, as a shell or a script uses it: one process for each command."""
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -167,6 +168,8 @@ def test_a_release_can_be_rolled_back(shop: Shop) -> None:
 def test_serve_opens_the_function_and_takes_it_along_when_it_ends(
     shop: Shop, end: signal.Signals
 ) -> None:
+    # Tests that a shell runs in the background ignore Ctrl-C, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     port = free_port()
     command = [sys.executable, "-m", "trainer", "serve", "--root", str(shop.root)]
     with subprocess.Popen(
@@ -180,10 +183,23 @@ def test_serve_opens_the_function_and_takes_it_along_when_it_ends(
                 assert json.load(response)["counts"]["products"] == 16
         finally:
             server.send_signal(end)
-            server.wait(timeout=20)
+            try:
+                server.wait(timeout=20)
+            finally:
+                server.kill()
     assert server.returncode in (0, 128 + end)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "the function still listens"
+
+
+def test_a_release_that_cannot_be_served_ends_serve(shop: Shop, tmp_path: Path) -> None:
+    shutil.copytree(shop.root, tmp_path / "root")
+    for program in (tmp_path / "root").glob("releases/*/embedder.onnx"):
+        program.write_bytes(b"damaged")
+    done = lookalike("serve", "--root", tmp_path / "root", "--port", str(free_port()))
+    assert done.returncode == 1
+    assert "Lookalike is open" not in done.stderr
+    assert "embedder.onnx" in done.stderr
 
 
 def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:

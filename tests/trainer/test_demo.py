@@ -52,7 +52,8 @@ def test_the_same_demo_again_repeats_nothing(outcome: Any, root: Path) -> None:
 def test_a_demo_cut_off_after_training_goes_on_from_there(outcome: Any, root: Path) -> None:
     (root / "demo.json").unlink()
     (root / "current.json").unlink()
-    checkpoint = root / "runs" / "demo" / "checkpoints"
+    (run,) = (root / "runs").iterdir()
+    checkpoint = run / "checkpoints"
     before = sorted(path.name for path in checkpoint.iterdir())
     again = demo(root)
     assert again["results"] == outcome["results"]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from trainer.data.records import Catalog, Photo
-from trainer.data.screen import screen
+from trainer.data.screen import OnBadPhoto, screen
 from trainer.errors import TrainingError
 from trainer.evaluation.embedding import Embed, compiled, embed_photos
 from trainer.evaluation.histogram import colour_histogram
@@ -20,11 +20,19 @@ from trainer.training.initial import initial_config, initial_model
 from trainer.training.run import Run
 
 BATCH_SIZE = 64
+# Below the run, apart from what training found unreadable in its own catalogue.
+_REPORTS = "evaluation"
 
 type Vectors = Float32[np.ndarray, "photos dim"]
 
 
-def evaluate(run_url: str, catalog: Catalog, *, workers: int | None = None) -> dict[str, Any]:
+def evaluate(
+    run_url: str,
+    catalog: Catalog,
+    *,
+    on_bad_photo: OnBadPhoto = "skip",
+    workers: int | None = None,
+) -> dict[str, Any]:
     """Measure a run's last checkpoint, and write what was measured into the run, with a picture.
 
     On the run's own catalogue only products kept unseen in training count; on another all do.
@@ -32,6 +40,8 @@ def evaluate(run_url: str, catalog: Catalog, *, workers: int | None = None) -> d
     Args:
         run_url: a folder or gs://bucket/prefix with at least one checkpoint.
         catalog: what to evaluate on.
+        on_bad_photo: "skip" lists unreadable photos in the run (those of another catalogue in its
+            evaluation/); "fail" raises.
         workers: threads that decode; None: one per processor.
 
     Returns:
@@ -51,7 +61,7 @@ def evaluate(run_url: str, catalog: Catalog, *, workers: int | None = None) -> d
     keep_compiled_programs()
     run = Run(run_url)
     model, step = run.load()
-    photos = _unseen(run, catalog)
+    photos = _unseen(run, catalog, on_bad_photo)
     vectors = embed_photos(
         compiled(model),
         photos,
@@ -111,10 +121,10 @@ def baselines(
     }
 
 
-def _unseen(run: Run, catalog: Catalog) -> Catalog:
+def _unseen(run: Run, catalog: Catalog, on_bad_photo: OnBadPhoto = "skip") -> Catalog:
     if not run.is_own(catalog):
-        return screen(catalog)
-    evaluation = run.split(catalog).evaluation
+        return screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS))
+    evaluation = run.split(catalog, on_bad_photo=on_bad_photo).evaluation
     if not any(photo.product_id for photo in evaluation.photos):
         raise TrainingError(
             f"{run.url} kept no product of {catalog.name} unseen (--holdout "

@@ -39,6 +39,7 @@ from trainer.data.records import Catalog, Photo
 from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
+from trainer.progress import console
 from trainer.release.embedding import decoded, embed_catalog, read_photo
 from trainer.release.images import ImageStore, StoredPhoto
 from trainer.release.indexing import build_index
@@ -86,11 +87,13 @@ def build_release(
         PublishError: a photo cannot be read, or the release would not serve.
     """
     try:
-        program = export_program(model, image_size, catalog, folder)
+        with console.status("Writing the serving program and trying it…"):
+            program = export_program(model, image_size, catalog, folder)
         embedder = open_embedder(folder, SERVING_ENGINE)
         embedded = embed_catalog(catalog, embedder, images, workers=workers)
         (folder / INDEX).mkdir()
-        built = build_index(embedded.vectors, folder / INDEX)
+        with console.status("Building the index and measuring its recall…"):
+            built = build_index(embedded.vectors, folder / INDEX)
         rows = image_rows(catalog.photos, embedded.stored, image_base_url)
         counts = write_catalog(folder / CATALOG, products(catalog.photos), rows)
         files = {
@@ -211,7 +214,7 @@ def image_rows(
     rows = []
     for row, (photo, where) in enumerate(zip(photos, stored, strict=True)):
         image_id = PurePosixPath(photo.image).stem
-        if (photo.product_id, image_id) in taken:
+        while (photo.product_id, image_id) in taken:
             image_id = f"{image_id}-{row}"
         taken.add((photo.product_id, image_id))
         sha256, thumbnail = (where.sha256, where.thumbnail_sha256) if where else ("", "")

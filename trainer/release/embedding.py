@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from function.embedder import Embedder
 from function.errors import FunctionError
 from function.photo import load_pixels
+from function.storage import StorageError
 from trainer.data.records import Catalog, Photo
 from trainer.errors import PublishError
 from trainer.progress import progress_bar
@@ -102,6 +103,8 @@ def decoded[R](photo: Photo, work: Callable[[], R]) -> R:
     """Do `work` on a photo; PublishError names one that cannot be decoded."""
     try:
         return work()
+    except StorageError:
+        raise
     except FunctionError as error:
         raise PublishError(f"{place(photo)}: {error.message}") from error
 

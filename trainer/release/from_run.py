@@ -19,7 +19,7 @@ def publish_run(
 ) -> str:
     """Publish a run's last checkpoint, to find the products of a catalogue.
 
-    What `lookalike evaluate` measured, if it was called, goes into the manifest.
+    What `lookalike evaluate` measured of this checkpoint, if it did, goes into the manifest.
 
     Args:
         run_url: a folder or gs://bucket/prefix with at least one checkpoint.
@@ -36,12 +36,14 @@ def publish_run(
         CatalogError, PublishError, StorageError: as `screen` and `publish`.
     """
     run = Run(run_url)
-    model, _ = run.load()
+    model, step = run.load()
+    evaluation = run.read_json("evaluation.json") or {}
     return publish(
         model,
         run.experiment.image_size,
         screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS)),
         root,
-        evaluation=run.read_json("evaluation.json") or {},
+        # Figures of an earlier checkpoint say nothing about this one.
+        evaluation=evaluation if evaluation.get("step") == step else {},
         image_base_url=image_base_url,
     )

@@ -96,7 +96,7 @@ def train(
         state = jax.device_put(state, jax.local_devices()[0])
         first = resumed_from or 0
         batches = _batches(split.train, experiment, first, workers)
-        with Curves(run.logs, start_step=first) as curves:
+        with Curves(run.logs, start_step=first + 1) as curves:
             loss, rate, seconds = _train_steps(
                 experiment, config, batches, state, checkpoints, curves, seconds
             )
@@ -119,7 +119,7 @@ def _train_steps(
     """
     train_step = make_step(experiment, config)
     clock = _Clock(experiment.batch_size)
-    loss = float("nan")
+    loss, logged = float("nan"), 0
     previous: StepMetrics | None = None
 
     def checked(metrics: StepMetrics, step: int, state: TrainState) -> dict[str, float]:
@@ -140,18 +140,23 @@ def _train_steps(
             if previous is not None:
                 previous.loss.block_until_ready()
                 clock.tick()
-                if batch.step % experiment.log_every == 0:
+                if batch.step % experiment.log_every == 0 and batch.step != logged:
                     values = checked(previous, batch.step, state)
                     curves.write(batch.step, {**values, "photos_per_second": clock.rate})
                     note = f"loss {values['loss']:.3f}, {clock.rate:.0f} photos/s"
             previous = metrics
             step, signal_name = batch.step + 1, interrupted_by()
             if step % experiment.checkpoint_every == 0 or step == experiment.steps or signal_name:
-                loss = checked(metrics, step, state)["loss"]
+                values = checked(metrics, step, state)
+                loss = values["loss"]
+                if step % experiment.log_every == 0:
+                    # Not left to the next step: there may be none, or only in another process.
+                    curves.write(step, {**values, "photos_per_second": clock.rate})
+                    logged = step
                 checkpoints.save(state, {"seconds": seconds + clock.seconds, "loss": loss})
                 curves.publish()
             bar.advance(note=note)
-            if signal_name and step < experiment.steps:
+            if signal_name:
                 raise TrainingError(
                     f"{signal_name} stopped training after step {step} of {experiment.steps}. "
                     "It is saved: run the same command again to go on."

@@ -48,7 +48,7 @@ class IndexInfo:
     """The index over the catalogue's vectors.
 
     Attributes:
-        index_id: hash of its files; page tokens are bound to it.
+        index_id: hash of its files; answers carry it as indexVersion.
         kind: "exact" or "scann" (tree, quantised scoring, reordering).
         recall_at_10: share of the true ten nearest rows that it returned, measured at publication.
         rows: vectors in it.

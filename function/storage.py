@@ -50,7 +50,6 @@ class Conflict(StorageError):
 
 
 @runtime_checkable
-@runtime_checkable
 class Storage(Protocol):
     """Named bytes under one root. Safe to use from several threads."""
 

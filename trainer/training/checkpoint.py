@@ -72,10 +72,6 @@ class Checkpoints:
             ),
         )
 
-    def wait(self) -> None:
-        """Return once what was saved is complete."""
-        self._manager.wait_until_finished()
-
     def restore(self, step: int, experiment: Experiment, shapes: Shapes) -> TrainState:
         """Return the state that was saved after `step` steps.
 

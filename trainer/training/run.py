@@ -160,16 +160,6 @@ class Run:
         return {(line["row"], line["image"]) for line in csv.DictReader(io.StringIO(text))}
 
 
-def load_model(url: str) -> tuple[Embedder, Experiment]:
-    """Load a run's network from its last complete checkpoint, in inference mode.
-
-    Raises:
-        TrainingError: there is no run at `url`, or it has no checkpoint yet.
-    """
-    run = Run(url)
-    return run.load()[0], run.experiment
-
-
 def without_bad_photos(catalog: Catalog, bad: Iterable[tuple[str, str]]) -> Catalog:
     """Return the catalogue without photos listed as (row, image), row "" where it has none."""
     listed = set(bad)

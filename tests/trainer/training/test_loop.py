@@ -19,14 +19,14 @@ from trainer.training import loop
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.loop import train
-from trainer.training.run import Run, load_model
+from trainer.training.run import Run
 
 Start = Callable[[str, Experiment], "subprocess.Popen[str]"]
 
 
 def same(first: str, second: str) -> bool:
     """Whether two runs ended with the same bits."""
-    flats = [to_flat(load_model(url)[0]) for url in (first, second)]
+    flats = [to_flat(Run(url).load()[0]) for url in (first, second)]
     return all(np.array_equal(flats[0][name], flats[1][name]) for name in flats[0])
 
 
@@ -182,8 +182,8 @@ def test_no_steps_keep_the_weights_and_need_no_training_products(
 ) -> None:
     url, asked = str(tmp_path / "run"), experiment(steps=0, products_per_batch=1000)
     assert train(catalog, url, asked).steps == 0
-    model, stored = load_model(url)
-    assert stored == asked
+    model, _ = Run(url).load()
+    assert Run(url).experiment == asked
     assert model.head is None
     start = to_flat(initial_model(asked, initial_config(asked)))
     assert all(np.array_equal(array, start[name]) for name, array in to_flat(model).items())

@@ -8,7 +8,7 @@ from trainer.data.records import Catalog
 from trainer.errors import ExperimentChanged, TrainingError
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config
-from trainer.training.run import Run, load_model
+from trainer.training.run import Run
 
 
 def claim(run: Run, experiment: Experiment, catalog: Catalog) -> None:
@@ -69,7 +69,7 @@ def test_no_run_and_no_checkpoint_say_what_to_do(
 ) -> None:
     url = str(tmp_path / "run")
     with pytest.raises(TrainingError, match=r"is no run: expected experiment\.json"):
-        load_model(url)
+        Run(url).load()
     claim(Run(url), experiment(), catalog)
     with pytest.raises(TrainingError, match="has no checkpoint yet"):
-        load_model(url)
+        Run(url).load()

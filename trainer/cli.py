@@ -106,8 +106,8 @@ class Check:
     """Folder, tar, CSV, JSON Lines or Parquet file."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
-    report: Path | None = None
-    """A file to list unreadable photos in, if there are any."""
+    report: Path = Path("bad_photos.csv")
+    """Where unreadable photos are listed; replaced by each check, removed if there are none."""
     json: bool = False
     """Print the summary as JSON on stdout, and nothing else there."""
 

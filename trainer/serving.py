@@ -69,7 +69,8 @@ def serve(root: str, *, host: str, port: int, engine: str = "openvino") -> None:
             server.wait()
         finally:
             server.terminate()
-    if server.returncode > 0:
+    # Here it ended by itself; an interruption or SIGTERM of ours has left by its own way.
+    if server.returncode != 0:
         raise LookalikeError(
             f"The function ended with status {server.returncode}; its last lines above say why."
         )

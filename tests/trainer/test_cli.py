@@ -202,6 +202,17 @@ def test_a_release_that_cannot_be_served_ends_serve(shop: Shop, tmp_path: Path) 
     assert "embedder.onnx" in done.stderr
 
 
+def test_check_counts_bad_photos_and_lists_them(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(shop.catalog, tmp_path / "catalog")
+    (tmp_path / "catalog" / "images" / "studio-00002" / "1.jpg").write_bytes(b"damaged")
+    main(["data", "check", "catalog", "--json"])
+    assert json.loads(capsys.readouterr().out)["bad_photos"] == 1
+    assert "images/studio-00002/1.jpg" in (tmp_path / "bad_photos.csv").read_text()
+
+
 def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])

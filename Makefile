@@ -33,8 +33,9 @@ setup:  ## make .venv from the locks; EXTRAS="dev" adds what tests need
 lock: $(filter .cache/%,$(UV))  ## write the locks anew from pyproject.toml; UPGRADE=1 takes newer releases
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
 	  --group build pyproject.toml --output-file requirements.lock
-	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
-	  --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
+	@for extra in dev cuda tpu wandb mlflow; do echo "requirements-$$extra.lock"; \
+	  $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
+	    --extra $$extra --constraint requirements.lock pyproject.toml --output-file requirements-$$extra.lock || exit 1; done
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	  --python-version "$$(cat .python-version)" --group function --constraint requirements.lock --output-file function/requirements.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \

@@ -18,6 +18,9 @@ ASKED = {
     "requirements.lock": PROJECT["dependencies"] + PYPROJECT["dependency-groups"]["build"],
     "requirements-dev.lock": PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"],
 }
+# Not installed here, so what they need in turn cannot be asked: for another kind of machine.
+EXTRAS = {f"requirements-{extra}.lock": extra for extra in ("cuda", "tpu", "wandb", "mlflow")}
+LOCKS = (*ASKED, *EXTRAS)
 ENTRY = re.compile(
     r"^(?P<requirement>[^\s#-].*?)\s*\\\n(?P<hashes>(?:\s+--hash=.*\n?)+)", re.MULTILINE
 )
@@ -62,7 +65,26 @@ def test_the_lock_agrees_with_pyproject(name: str) -> None:
     assert here == reached, f"{name} holds what nothing asks for: run `make lock`"
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", EXTRAS)
+def test_an_extras_lock_holds_what_the_extra_asks_for(name: str) -> None:
+    pins = locked(name)
+    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"][EXTRAS[name]]:
+        requirement = Requirement(text)
+        (pin,) = pins[canonicalize_name(requirement.name)].specifier
+        assert requirement.specifier.contains(pin.version, prereleases=True)
+
+
+def test_chips_are_extras_and_the_default_has_neither() -> None:
+    def kinds(name: str) -> set[str]:
+        plugins = {"jax-cuda13-plugin": "cuda", "libtpu": "tpu"}
+        return {kind for package, kind in plugins.items() if package in locked(name)}
+
+    assert kinds("requirements-cuda.lock") == {"cuda"}
+    assert kinds("requirements-tpu.lock") == {"tpu"}
+    assert kinds("requirements.lock") == kinds("requirements-dev.lock") == set()
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_every_locked_package_is_pinned_by_hash(name: str) -> None:
     lines = (REPOSITORY / name).read_text().splitlines()
     packages = [line for line in lines if line and not line.startswith((" ", "#"))]
@@ -70,14 +92,15 @@ def test_every_locked_package_is_pinned_by_hash(name: str) -> None:
     assert all("==" in line for line in packages)
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", LOCKS)
 def test_the_lock_names_no_download_address(name: str) -> None:
     assert "://" not in (REPOSITORY / name).read_text()
 
 
-def test_both_locks_pin_the_same_versions() -> None:
-    default, dev = locked("requirements.lock"), locked("requirements-dev.lock")
-    shared = default.keys() & dev.keys()
+@pytest.mark.parametrize("name", [name for name in LOCKS if name != "requirements.lock"])
+def test_all_locks_pin_the_same_versions(name: str) -> None:
+    default, other = locked("requirements.lock"), locked(name)
+    shared = default.keys() & other.keys()
     assert {k: str(default[k].specifier) for k in shared} == {
-        k: str(dev[k].specifier) for k in shared
+        k: str(other[k].specifier) for k in shared
     }

@@ -1,0 +1,56 @@
+"""The command line: `lookalike …`, or `python -m trainer …`.
+
+Each command is a dataclass: its fields are the options, their docstrings the help, and calling it
+does the work. Rooms are imported by the command that needs them, so that `--help` is quick.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import tyro
+
+from function.errors import FunctionError
+from trainer.cli.data import Data
+from trainer.cli.demo import Demo
+from trainer.cli.evaluate import Evaluate
+from trainer.cli.releases import Publish, Releases, Search, Serve
+from trainer.cli.train import train_command
+from trainer.errors import LookalikeError
+from trainer.progress import console
+
+
+def _parse(argv: Sequence[str]) -> Any:
+    return tyro.extras.subcommand_cli_from_dict(
+        {
+            "demo": Demo,
+            "data": Data,
+            "train": train_command(argv),
+            "evaluate": Evaluate,
+            "publish": Publish,
+            "serve": Serve,
+            "search": Search,
+            "releases": Releases,
+        },
+        args=argv,
+        prog="lookalike",
+        config=(tyro.conf.FlagCreatePairsOff,),
+        description="Photo in, the shop's similar products out: train, publish and serve.",
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command; exit with 1 and a message where it cannot be done, 2 for wrong options."""
+    try:
+        _parse(sys.argv[1:] if argv is None else argv)()
+    except BrokenPipeError:
+        # The reader went away, as `head` does. Python would complain once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except (LookalikeError, FunctionError, OSError) as error:
+        console.print(f"[red]✗[/] {error}", soft_wrap=True, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("Interrupted. Run the same command again to go on.")
+        sys.exit(130)

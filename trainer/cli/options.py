@@ -1,0 +1,5 @@
+"""Options that several commands share."""
+
+from typing import Literal
+
+type OnBadPhoto = Literal["skip", "fail"]

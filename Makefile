@@ -64,9 +64,22 @@ check: setup  ## lint, format, types and import rules
 	.venv/bin/lint-imports
 
 bench: EXTRAS = dev
-bench: setup  ## speed and memory against naive versions and limits; makes the demo's release
+bench: setup  ## the served network and the function, against limits; makes the demo's release
 	.venv/bin/lookalike demo --no-serve
-	@for name in loss metrics embedder serving; do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
+	@for name in embedder serving; do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
+
+# Python 3.11 where there is one: PyTorch's CPU builds are the easiest to come by for it.
+PEERS = .cache/peers/installed
+peers: $(PEERS)  ## the environment of what the project is measured against: PyTorch, FAISS
+$(PEERS): tests/benchmarks/peers/requirements.txt
+	python3.11 -m venv .cache/peers || python3 -m venv .cache/peers
+	.cache/peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+TRAINER_BENCHMARKS = loss metrics step input quality
+bench-trainer: EXTRAS = dev
+bench-trainer: setup peers  ## training, loss, evaluation and input against PyTorch and PML
+	@for name in $(TRAINER_BENCHMARKS); do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
 
 format:  ## mend what ruff can mend
 	.venv/bin/ruff check --fix .
@@ -76,4 +89,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test browser check bench format hooks
+.PHONY: help setup lock demo test browser check bench peers bench-trainer format hooks

@@ -98,8 +98,13 @@ class SearchEngine:
         start = time.perf_counter()
         (vector,) = self._embedder.embed(pixels[None])
         embedded = time.perf_counter()
-        nearest = self._nearest_products(
-            vector, page_size, score_threshold, frozenset(exclude_product_ids)
+        nearest = nearest_products(
+            self._index,
+            self.catalog,
+            vector,
+            page_size,
+            score_threshold=score_threshold,
+            exclude_product_ids=exclude_product_ids,
         )
         matches = tuple(
             Match(
@@ -115,35 +120,56 @@ class SearchEngine:
         }
         return SearchResult(matches, timings)
 
-    def _nearest_products(
-        self, vector: NDArray[np.float32], wanted: int, lowest: float, excluded: frozenset[str]
-    ) -> dict[str, tuple[float, list[ImageRow]]]:
-        """Best score and the photos found, by product id, best product first."""
-        # Else a page larger than the catalogue would be looked for in every row of it.
-        wanted = min(wanted, self.catalog.counts.products)
-        k = _ROWS_PER_PRODUCT * wanted
-        while True:
-            rows, scores = self._index.search(vector, k)
-            scores = np.clip(scores, -1, 1)
-            keep = scores >= lowest
-            products: dict[str, tuple[float, list[ImageRow]]] = {}
-            images = self.catalog.images(rows[keep].tolist())
-            for image, score in zip(images, scores[keep].tolist(), strict=True):
-                if image.product_id in products:
-                    products[image.product_id][1].append(image)
-                elif image.product_id not in excluded and len(products) < wanted:
-                    products[image.product_id] = (score, [image])
-            # Rows below the threshold came into sight, so all above it did.
-            if len(products) == wanted or k >= self._index.rows or not keep.all():
-                return products
-            k *= _MORE_ROWS
-
     def _photos(self, product_id: str, found: list[ImageRow], wanted: int) -> tuple[ImageRow, ...]:
         if len(found) < wanted:
             seen = {image.row for image in found}
             others = self.catalog.images_of(product_id)
             found = found + [image for image in others if image.row not in seen]
         return tuple(found[:wanted])
+
+
+def nearest_products(
+    index: Index,
+    catalog: ProductCatalog,
+    vector: NDArray[np.float32],
+    wanted: int,
+    *,
+    score_threshold: float = -1.0,
+    exclude_product_ids: Collection[str] = (),
+) -> dict[str, tuple[float, list[ImageRow]]]:
+    """Find the products nearest to a vector, each at the place of its nearest photo.
+
+    Args:
+        index: over the catalogue's photos.
+        catalog: its rows are those of the index.
+        vector: unit vector [dim].
+        wanted: how many products, at most.
+        score_threshold: the least cosine similarity of a product's nearest photo.
+        exclude_product_ids: products that are left out.
+
+    Returns:
+        By product id, best first: the cosine similarity of its nearest photo, -1 to 1, and its
+        photos that the search came by, nearest first.
+    """
+    excluded = frozenset(exclude_product_ids)
+    # Else a page larger than the catalogue would be looked for in every row of it.
+    wanted = min(wanted, catalog.counts.products)
+    k = _ROWS_PER_PRODUCT * wanted
+    while True:
+        rows, scores = index.search(vector, k)
+        scores = np.clip(scores, -1, 1)
+        keep = scores >= score_threshold
+        products: dict[str, tuple[float, list[ImageRow]]] = {}
+        images = catalog.images(rows[keep].tolist())
+        for image, score in zip(images, scores[keep].tolist(), strict=True):
+            if image.product_id in products:
+                products[image.product_id][1].append(image)
+            elif image.product_id not in excluded and len(products) < wanted:
+                products[image.product_id] = (score, [image])
+        # Rows below the threshold came into sight, so all above it did.
+        if len(products) == wanted or k >= index.rows or not keep.all():
+            return products
+        k *= _MORE_ROWS
 
 
 def load_search_engine(storage: Storage, *, engine: str, cache_dir: Path) -> SearchEngine:

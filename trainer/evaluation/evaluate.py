@@ -2,26 +2,25 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float32
 
 from trainer.data.records import Catalog, Photo
-from trainer.data.screen import OnBadPhoto, screen
-from trainer.errors import TrainingError
+from trainer.data.screen import OnBadPhoto
 from trainer.evaluation.embedding import Embed, compiled, embed_photos
+from trainer.evaluation.embedding_store import Embeddings, write_embeddings
 from trainer.evaluation.histogram import colour_histogram
 from trainer.evaluation.metrics import RetrievalMetrics, retrieval_metrics
-from trainer.evaluation.report import retrieval_sheet
+from trainer.evaluation.retrieval_sheet import retrieval_sheet
+from trainer.evaluation.tasks import Task, evaluated_photos, file_suffix, main_task, tasks
 from trainer.training.compilation import keep_compiled_programs
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.run import Run
 
 BATCH_SIZE = 64
-# Below the run, apart from what training found unreadable in its own catalogue.
-_REPORTS = "evaluation"
 
 type Vectors = Float32[np.ndarray, "photos dim"]
 
@@ -33,7 +32,9 @@ def evaluate(
     on_bad_photo: OnBadPhoto = "skip",
     workers: int | None = None,
 ) -> dict[str, Any]:
-    """Measure a run's last checkpoint, and write what was measured into the run, with a picture.
+    """Measure a run's last checkpoint, and write what was measured into the run.
+
+    Beside the figures a picture of what is found, and the vectors, for reports.
 
     On the run's own catalogue only products kept unseen in training count; on another all do.
 
@@ -61,7 +62,7 @@ def evaluate(
     keep_compiled_programs()
     run = Run(run_url)
     model, step = run.load()
-    photos = _unseen(run, catalog, on_bad_photo)
+    photos = evaluated_photos(run, catalog, on_bad_photo)
     vectors = embed_photos(
         compiled(model),
         photos,
@@ -71,7 +72,8 @@ def evaluate(
     )
     results = _measured(photos.photos, vectors)
     results |= {"catalog": catalog.fingerprint, "catalog_name": catalog.name, "step": step}
-    suffix = "" if run.is_own(catalog) else f"-{catalog.fingerprint[:12]}"
+    suffix = file_suffix(run, catalog)
+    write_embeddings(run, suffix, Embeddings(photos.photos, vectors, step, catalog.name))
     run.write_json(f"evaluation{suffix}.json", results)
     run.storage.write(f"retrieval{suffix}.png", _picture(photos, vectors), content_type="image/png")
     return results
@@ -80,7 +82,7 @@ def evaluate(
 def baselines(
     run_url: str, catalog: Catalog, *, workers: int | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Measure what any training must beat, on the photos that `evaluate` takes.
+    """Measure what any training must beat, on the photos that `evaluate` takes; kept in the run.
 
     Args:
         run_url: a run on this catalogue, or on another; it needs no checkpoint.
@@ -98,14 +100,14 @@ def baselines(
     keep_compiled_programs()
     run = Run(run_url)
     experiment = run.experiment
-    photos = _unseen(run, catalog)
+    photos = evaluated_photos(run, catalog)
     candidates: dict[str, Embed] = {"colour_histogram": colour_histogram}
     if experiment.steps:
         untrained = replace(experiment, steps=0)
         candidates["untrained_network"] = compiled(
             initial_model(untrained, initial_config(untrained))
         )
-    return {
+    results = {
         name: _measured(
             photos.photos,
             embed_photos(
@@ -119,49 +121,15 @@ def baselines(
         )
         for name, embed in candidates.items()
     }
-
-
-def _unseen(run: Run, catalog: Catalog, on_bad_photo: OnBadPhoto = "skip") -> Catalog:
-    if not run.is_own(catalog):
-        return screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS))
-    evaluation = run.split(catalog, on_bad_photo=on_bad_photo).evaluation
-    if not any(photo.product_id for photo in evaluation.photos):
-        raise TrainingError(
-            f"{run.url} kept no product of {catalog.name} unseen (--holdout "
-            f"{run.experiment.holdout}): evaluate on another catalogue, or train with a holdout."
-        )
-    return evaluation
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Which photos search among which, by their number; nothing finds itself."""
-
-    queries: Sequence[int]
-    gallery: Sequence[int]
-
-    @property
-    def self_index(self) -> Int[np.ndarray, " queries"]:
-        """Each query's place in the gallery, -1 where it has none."""
-        place = {row: number for number, row in enumerate(self.gallery)}
-        return np.array([place.get(row, -1) for row in self.queries])
-
-
-def _tasks(photos: Sequence[Photo]) -> dict[str, _Task | None]:
-    known = [row for row, photo in enumerate(photos) if photo.product_id]
-    queries = [row for row in known if photos[row].role == "query"]
-    gallery = [row for row in known if photos[row].role == "catalog"]
-    return {
-        "query_to_catalog": _Task(queries, gallery) if queries and gallery else None,
-        "leave_one_out": _Task(known, known),
-    }
+    run.write_json(f"baselines{file_suffix(run, catalog)}.json", results)
+    return results
 
 
 def _measured(photos: Sequence[Photo], vectors: Vectors) -> dict[str, Any]:
     known = [photo for photo in photos if photo.product_id]
     retrieved = {
         name: task and _retrieval(photos, vectors, task).to_dict()
-        for name, task in _tasks(photos).items()
+        for name, task in tasks(photos).items()
     }
     return {
         **retrieved,
@@ -171,7 +139,7 @@ def _measured(photos: Sequence[Photo], vectors: Vectors) -> dict[str, Any]:
     }
 
 
-def _retrieval(photos: Sequence[Photo], vectors: Vectors, task: _Task) -> RetrievalMetrics:
+def _retrieval(photos: Sequence[Photo], vectors: Vectors, task: Task) -> RetrievalMetrics:
     return retrieval_metrics(
         vectors[list(task.queries)],
         [photos[row].product_id for row in task.queries],
@@ -184,7 +152,7 @@ def _retrieval(photos: Sequence[Photo], vectors: Vectors, task: _Task) -> Retrie
 def _picture(catalog: Catalog, vectors: Vectors) -> bytes:
     """A PNG of what is found, and where it goes wrong: from photo to catalogue where it can be."""
     photos = catalog.photos
-    name, task = next((name, task) for name, task in _tasks(photos).items() if task)
+    name, task = main_task(photos)
     sheet = retrieval_sheet(
         [photos[row] for row in task.queries],
         vectors[list(task.queries)],

@@ -6,6 +6,8 @@ bad_photos.csv      photos that could not be read, if there are any
 checkpoints/        by step, the last two
 logs/               TensorBoard event files
 evaluation*.json    what was measured
+baselines*.json     what any training must beat, measured on the same photos
+embeddings*.npz     the evaluated photos' vectors
 retrieval*.png      what is found, and where it goes wrong
 """
 

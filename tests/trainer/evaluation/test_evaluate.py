@@ -13,6 +13,7 @@ from function.photo import load_pixels
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.errors import TrainingError
+from trainer.evaluation.embedding_store import read_embeddings, write_embeddings
 from trainer.evaluation.evaluate import baselines, evaluate
 from trainer.evaluation.metrics import retrieval_metrics
 from trainer.training.experiment import Experiment
@@ -111,6 +112,30 @@ def test_all_of_another_catalogue_counts_and_what_is_bad_there_is_skipped(
     assert results["leave_one_out"]["queries"] == 24
     names = Run(run_url).storage.list()
     assert sum(name.startswith("evaluation-") for name in names) == 1
+
+
+def test_the_vectors_are_kept_with_their_photos(run_url: str, catalog: Catalog) -> None:
+    run = Run(run_url)
+    photos = run.split(catalog).evaluation.photos
+    labelled = replace(photos[0], title="Ærø, 6 × 100 g", labels=(("colour", "red"), ("size", "")))
+    results = evaluate(run_url, catalog)
+    kept = read_embeddings(run, "")
+    assert kept is not None
+    assert kept.photos == photos
+    assert (kept.step, kept.catalog) == (0, catalog.name)
+    ids = [photo.product_id for photo in photos if photo.product_id]
+    known = kept.vectors[[bool(photo.product_id) for photo in photos]]
+    again = retrieval_metrics(known, ids, known, ids, self_index=np.arange(len(ids)))
+    assert results["leave_one_out"]["map_at_r"] == again.map_at_r
+    write_embeddings(run, "-other", replace(kept, photos=(labelled, *photos[1:])))
+    other = read_embeddings(run, "-other")
+    assert other is not None
+    assert other.photos[0] == labelled
+    assert read_embeddings(run, "-none") is None
+
+
+def test_baselines_are_kept_in_the_run(run_url: str, catalog: Catalog) -> None:
+    assert baselines(run_url, catalog) == Run(run_url).read_json("baselines.json")
 
 
 def test_the_colour_histogram_solves_a_catalogue_of_plain_colours(

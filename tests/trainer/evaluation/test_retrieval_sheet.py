@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 
 from trainer.data.records import Photo
 from trainer.evaluation.metrics import retrieval_metrics
-from trainer.evaluation.report import (
+from trainer.evaluation.retrieval_sheet import (
     CELL,
     RIGHT,
     ROW_HEIGHT,

@@ -101,7 +101,8 @@ class Manifest:
         index: the index.
         counts: of products and images.
         golden: the photos whose vectors are checked.
-        evaluation: retrieval results on unseen products, as `lookalike evaluate --json` prints.
+        evaluation: retrieval results on unseen products, as `lookalike evaluate --json` prints,
+            without its by_category.
         files: every other file of the release, by name relative to it.
     """
 

@@ -1,9 +1,10 @@
 """`lookalike evaluate`: how good a run's network is on products that it never saw."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +26,8 @@ class Evaluate:
     """Folder, tar, CSV, JSON Lines or Parquet file."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
+    by_category: bool = False
+    """Print a line for each category besides."""
     json: bool = False
     """Print the results as JSON on stdout, and nothing else there."""
 
@@ -37,17 +40,40 @@ class Evaluate:
         if self.json:
             print_json(results)
         else:
-            Console().print(metrics_table(results))
+            Console().print(metrics_table(results, by_category=self.by_category))
             console.print(f"In {self.run}: the figures as JSON, and pictures as retrieval*.png")
 
 
-def metrics_table(results: Mapping[str, Any]) -> Table:
-    table = Table("", "R@1", "R@5", "R@10", "R@100", "MAP@R", "Queries", show_edge=False)
-    labels = {"query_to_catalog": "photo → catalogue", "leave_one_out": "leave-one-out"}
-    names = ("recall_at_1", "recall_at_5", "recall_at_10", "recall_at_100", "map_at_r")
-    for key, label in labels.items():
+def metrics_table(results: Mapping[str, Any], *, by_category: bool = False) -> Table:
+    """The figures for people: R@1 with its 95 % interval, both ends where ties leave one open."""
+    columns = ("", "R@1", "95 %", "R@5", "R@10", "R@100", "MAP@R", "Queries")
+    table = Table(*columns, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for column in table.columns[1:]:
+        column.no_wrap, column.justify = True, "right"
+    for key, label in _TASKS.items():
         if metrics := results[key]:
-            table.add_row(
-                label, *(f"{metrics[name]:.1%}" for name in names), f"{metrics['queries']:,}"
-            )
+            table.add_row(label, *_cells(metrics))
+            table.add_row("  per product", *_cells(metrics["per_product"]))
+            for category in metrics["by_category"] if by_category else ():
+                table.add_row(f"  {category['category']}", *_cells(category))
     return table
+
+
+_TASKS = {"query_to_catalog": "photo → catalogue", "leave_one_out": "leave-one-out"}
+_SHOWN = ("recall_at_1", "recall_at_5", "recall_at_10", "recall_at_100", "map_at_r")
+
+
+def _cells(figures: Mapping[str, Any]) -> Iterator[str]:
+    for name in _SHOWN:
+        yield _percent(figures.get(name), figures["optimistic"].get(name))
+        if name == "recall_at_1":
+            yield _percent(*figures["confidence_95"][name])
+    yield f"{figures['queries']:,}" if "queries" in figures else ""
+
+
+def _percent(low: float | None, high: float | None) -> str:
+    """One percentage, or two where they differ as shown; nothing for what is not known."""
+    if low is None or high is None:
+        return ""
+    ends = sorted({f"{low:.1%}", f"{high:.1%}"}, key=lambda end: float(end[:-1]))
+    return "–".join(end.removesuffix("%") for end in ends) + "%"

@@ -10,6 +10,7 @@ from jaxtyping import Float32
 
 from trainer.data.records import Catalog, Photo
 from trainer.data.screen import OnBadPhoto
+from trainer.evaluation.averages import summary
 from trainer.evaluation.embedding import Embed, compiled, embed_photos
 from trainer.evaluation.embedding_store import Embeddings, write_embeddings
 from trainer.evaluation.histogram import colour_histogram
@@ -47,8 +48,8 @@ def evaluate(
 
     Returns:
         JSON's own types:
-        - query_to_catalog: photos with role "query" search those with role "catalog"; the figures
-          of `RetrievalMetrics.to_dict`; None where the catalogue has no such roles.
+        - query_to_catalog: photos with role "query" search those with role "catalog"; as
+          `averages.summary` gives it; None where the catalogue has no such roles.
         - leave_one_out: each photo of a product searches all others, whatever their role.
         - open_set_queries: photos of no product; counted, not measured.
         - products, photos: how many were evaluated.
@@ -128,7 +129,10 @@ def baselines(
 def _measured(photos: Sequence[Photo], vectors: Vectors) -> dict[str, Any]:
     known = [photo for photo in photos if photo.product_id]
     retrieved = {
-        name: task and _retrieval(photos, vectors, task).to_dict()
+        name: task
+        and summary(
+            _retrieval(photos, vectors, task), [photos[row].category for row in task.queries]
+        )
         for name, task in tasks(photos).items()
     }
     return {

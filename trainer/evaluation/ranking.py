@@ -14,9 +14,11 @@ from jax import lax
 from jaxtyping import Array, Float32, Int, Int32
 
 TIE_COSINE = 1e-6
-"""Cosines nearer than this tie: float32 sums of one product differ by less, whatever their order,
-and those of two copies of a photo must not."""
+"""Cosines that differ by no more than this tie: float32 sums of one product differ by less,
+whatever their order, and those of two copies of a photo must not."""
 
+# What a score of another class must reach to stand before a relevant one: pessimistic, optimistic.
+_TIE = np.array([-TIE_COSINE, TIE_COSINE], np.float32)
 _NO_CLASS = -1
 _NO_ROW = -1
 
@@ -29,8 +31,11 @@ class RankedBlock:
     """Which queries."""
     relevant: Int[np.ndarray, " block"]
     """How many relevant photos each has."""
-    ranks: Int[np.ndarray, "block width"]
-    """Their ranks from 1, nearest first; the entries past `relevant` mean nothing."""
+    pessimistic: Int[np.ndarray, "block width"]
+    """The relevant photos' ranks from 1, nearest first, where all that ties with one of them stands
+    before it; the entries past `relevant` mean nothing."""
+    optimistic: Int[np.ndarray, "block width"]
+    """The same where all that ties with one of them stands behind it."""
 
 
 def rank_relevant(
@@ -43,8 +48,6 @@ def rank_relevant(
     block: int,
 ) -> Iterator[RankedBlock]:
     """Yield every query once, in blocks, with the ranks of the gallery photos of its class.
-
-    A photo of another class that ties with a relevant one (`TIE_COSINE`) stands before it.
 
     Args:
         queries: `[queries, dim]`, unit rows.
@@ -67,22 +70,23 @@ def rank_relevant(
     size, width = min(block, max(1, len(queries))), max(1, relevant.max(initial=0))
     # Queries with equally many relevant photos share a block: each counts no more than it needs.
     for chosen in _chunks(np.argsort(relevant, kind="stable"), size):
-        thresholds = np.full((size, width), np.inf, np.float32)
+        thresholds = np.full((size, width, 2), np.inf, np.float32)
         for slot, query in enumerate(chosen):
             members = np.arange(first[query], last[query])
             members = members[members != self_row[query]]
             scores = np.sort(gallery[members] @ queries[query])[::-1]
-            thresholds[slot, : members.size] = scores - np.float32(TIE_COSINE)
+            thresholds[slot, : members.size] = scores[:, None] + _TIE
         ahead = count_ahead(
             _padded(queries[chosen], size, 0),
             _padded(query_class[chosen], size, _NO_CLASS),
             _padded(self_row[chosen], size, _NO_ROW),
-            thresholds,
-            relevant[chosen].max().astype(np.int32),
+            thresholds.reshape(size, -1),
+            (2 * relevant[chosen].max()).astype(np.int32),
             *blocks,
         )
-        ranks = np.asarray(ahead)[: chosen.size] + np.arange(1, width + 1)
-        yield RankedBlock(chosen, relevant[chosen], ranks)
+        ahead = np.asarray(ahead).reshape(size, width, 2)[: chosen.size]
+        ranks = ahead + np.arange(1, width + 1)[:, None]
+        yield RankedBlock(chosen, relevant[chosen], ranks[..., 0], ranks[..., 1])
 
 
 @jax.jit

@@ -1,5 +1,8 @@
 """A run and a catalogue to a release: what `lookalike publish` does."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from trainer.data.records import Catalog
 from trainer.data.screen import OnBadPhoto, screen
 from trainer.release.publish import publish
@@ -44,6 +47,16 @@ def publish_run(
         screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS)),
         root,
         # Figures of an earlier checkpoint say nothing about this one.
-        evaluation=evaluation if evaluation.get("step") == step else {},
+        evaluation=_published(evaluation) if evaluation.get("step") == step else {},
         image_base_url=image_base_url,
     )
+
+
+def _published(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what grows with the catalogue: every visitor of the function is told the rest."""
+    return {
+        name: {key: item for key, item in value.items() if key != "by_category"}
+        if isinstance(value, dict)
+        else value
+        for name, value in evaluation.items()
+    }

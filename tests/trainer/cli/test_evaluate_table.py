@@ -1,0 +1,36 @@
+"""What `lookalike evaluate` prints: intervals, and ties where they show."""
+
+from io import StringIO
+
+import numpy as np
+from rich.console import Console
+
+from trainer.cli.evaluate import metrics_table
+from trainer.evaluation.averages import summary
+from trainer.evaluation.metrics import retrieval_metrics
+
+
+def printed(vectors, categories, **options):
+    ids = np.arange(len(vectors)) // 2
+    vectors = np.asarray(vectors, np.float32)
+    metrics = retrieval_metrics(vectors, ids, vectors, ids, self_index=np.arange(len(ids)))
+    results = {"query_to_catalog": None, "leave_one_out": summary(metrics, categories)}
+    file = StringIO()
+    Console(file=file, width=80).print(metrics_table(results, **options))
+    return file.getvalue()
+
+
+def test_a_figure_without_ties_is_one_number_and_one_with_ties_two():
+    apart = printed(np.repeat(np.eye(3), 2, axis=0), [""] * 6)
+    assert "leave-one-out" in apart
+    assert "photo →" not in apart
+    assert apart.count("100.0%") == 12  # six columns, for photos and for products
+    assert "–" not in apart
+    assert "0.0–100.0%" in printed(np.ones((6, 3)), [""] * 6)
+
+
+def test_categories_have_lines_of_their_own_when_asked_for():
+    vectors, categories = np.repeat(np.eye(3), 2, axis=0), ["shoes"] * 2 + ["hats"] * 4
+    assert "shoes" not in printed(vectors, categories)
+    asked = printed(vectors, categories, by_category=True)
+    assert asked.index("hats") < asked.index("shoes")

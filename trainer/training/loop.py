@@ -15,13 +15,13 @@ from trainer.errors import TrainingError
 from trainer.model.config import ModelConfig
 from trainer.model.parameters import parameter_shapes, to_flat
 from trainer.progress import console, progress_bar
+from trainer.tracking import Tracker, open_trackers
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.compilation import keep_compiled_programs
 from trainer.training.diagnosis import explain_not_finite
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.interruption import interruption
-from trainer.training.logs import Curves
 from trainer.training.run import Run
 from trainer.training.step import StepMetrics, TrainState, initial_state, make_step
 
@@ -96,7 +96,9 @@ def train(
         state = jax.device_put(state, jax.local_devices()[0])
         first = resumed_from or 0
         batches = _batches(split.train, experiment, first, workers)
-        with Curves(run.logs, start_step=first + 1) as curves:
+        with open_trackers(
+            ["tensorboard"], run.storage, config=experiment.to_dict(), start_step=first + 1
+        ) as curves:
             loss, rate, seconds = _train_steps(
                 experiment, config, batches, state, checkpoints, curves, seconds
             )
@@ -109,7 +111,7 @@ def _train_steps(
     batches: TrainingBatches,
     state: TrainState,
     checkpoints: Checkpoints,
-    curves: Curves,
+    curves: Tracker,
     seconds: float,
 ) -> tuple[float, float, float]:
     """Return the last loss, photos per second, and the seconds of this and earlier calls.
@@ -153,8 +155,8 @@ def _train_steps(
                     # Not left to the next step: there may be none, or only in another process.
                     curves.write(step, {**values, "photos_per_second": clock.rate})
                     logged = step
-                checkpoints.save(state, {"seconds": seconds + clock.seconds, "loss": loss})
                 curves.publish()
+                checkpoints.save(state, {"seconds": seconds + clock.seconds, "loss": loss})
             bar.advance(note=note)
             if signal_name:
                 raise TrainingError(

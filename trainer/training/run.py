@@ -4,7 +4,8 @@ experiment.json     what is trained and on which catalogue; written first, never
 split.json          which products are trained on, which are kept unseen
 bad_photos.csv      photos that could not be read, if there are any
 checkpoints/        by step, the last two
-logs/               TensorBoard event files
+curves.jsonl        the logged curves, and as TensorBoard's event files in logs/
+wandb.json          which run of Weights & Biases shows them, mlflow.json which one of MLflow
 evaluation*.json    what was measured
 baselines*.json     what any training must beat, measured on the same photos
 embeddings*.npz     the evaluated photos' vectors
@@ -29,7 +30,7 @@ from trainer.training.checkpoint import Checkpoints
 from trainer.training.experiment import Experiment
 
 _EXPERIMENT, _SPLIT = "experiment.json", "split.json"
-_CHECKPOINTS, _LOGS = "checkpoints", "logs"
+_CHECKPOINTS = "checkpoints"
 
 
 class Run:
@@ -43,7 +44,6 @@ class Run:
         """
         self.storage = open_storage(url)
         self.url = self.storage.url
-        self.logs = self.storage.child(_LOGS)
 
     def checkpoints(self, *, read_only: bool = False) -> Checkpoints:
         """Open the checkpoints; not read-only, interrupted saves are cleaned away."""

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tensorboardX.event_file_writer import EventsWriter
@@ -16,10 +15,11 @@ from tensorboardX.proto import event_pb2
 from tensorboardX.proto.summary_pb2 import Summary
 
 from function.storage import Storage
+from trainer.tracking.tracker import Tracker
 
 
-class Curves:
-    """Scalars by name and step. Use as a context: leaving publishes what is left."""
+class TensorBoard(Tracker):
+    """Event files, one for each time that training was started."""
 
     def __init__(self, storage: Storage, *, start_step: int) -> None:
         """Open a new event file.
@@ -38,30 +38,20 @@ class Curves:
         started = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._add(start_step, session_log=started)
 
-    def __enter__(self) -> "Curves":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._events.close()
-        if self._temporary is not None:
-            with self._temporary:
-                self._upload()
-
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Add one point to each curve."""
         points = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
         self._add(step, summary=Summary(value=points))
 
     def publish(self) -> None:
-        """Make what was written readable by others: called at each checkpoint."""
         self._events.flush()
         if self._temporary is not None:
             self._upload()
+
+    def close(self, *, failed: bool) -> None:
+        self._events.close()
+        if self._temporary is not None:
+            with self._temporary:
+                self._upload()
 
     def _add(self, step: int, **content: Any) -> None:
         self._events.write_event(event_pb2.Event(wall_time=time.time(), step=step, **content))

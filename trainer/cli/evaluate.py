@@ -24,6 +24,8 @@ class Evaluate:
     """The run to evaluate: a folder or gs://bucket/prefix."""
     catalog: str
     """Folder, tar, CSV, JSON Lines or Parquet file."""
+    root: str | None = None
+    """Measure the release that is current here too, and where it falls behind exact search."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
     by_category: bool = False
@@ -35,12 +37,19 @@ class Evaluate:
         """Evaluate and print."""
         from trainer.data.catalog import open_catalog
         from trainer.evaluation.evaluate import evaluate
+        from trainer.evaluation.served import served_recall
 
-        results = evaluate(self.run, open_catalog(self.catalog), on_bad_photo=self.on_bad_photo)
+        catalog = open_catalog(self.catalog)
+        results = evaluate(self.run, catalog, on_bad_photo=self.on_bad_photo)
+        if self.root is not None:
+            # What is unreadable was listed, or refused, just before.
+            results["served"] = served_recall(self.run, catalog, self.root)
         if self.json:
             print_json(results)
         else:
             Console().print(metrics_table(results, by_category=self.by_category))
+            if self.root is not None:
+                Console().print(served_table(results["served"]))
             console.print(f"In {self.run}: the figures as JSON, and pictures as retrieval*.png")
 
 
@@ -77,3 +86,26 @@ def _percent(low: float | None, high: float | None) -> str:
         return ""
     ends = sorted({f"{low:.1%}", f"{high:.1%}"}, key=lambda end: float(end[:-1]))
     return "–".join(end.removesuffix("%") for end in ends) + "%"
+
+
+def served_table(served: Mapping[str, Any]) -> Table:
+    """Each step from the trained network to the served answer, and what it changes."""
+    table = Table(
+        f"Products found, of {served['products']:,} in the release",
+        *("R@1", "R@5", "R@10", "gained, lost at 1", "neighbours at 10"),
+        show_edge=False,
+    )
+    for step, figures in served["steps"].items():
+        if step == "whole":
+            changes = f"+{figures['gained_at_1']} −{figures['lost_at_1']}"
+            table.add_row(step, "", "", "", changes, "")
+        elif figures is None:
+            table.add_row(step, "exact index", "", "", "", "")
+        else:
+            table.add_row(
+                step,
+                *(f"{figures[f'recall_at_{k}']:.1%}" for k in (1, 5, 10)),
+                f"+{figures['gained_at_1']} −{figures['lost_at_1']}",
+                f"{figures['neighbours_at_10']:.1%}",
+            )
+    return table

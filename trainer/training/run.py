@@ -9,6 +9,7 @@ wandb.json          which run of Weights & Biases shows them, mlflow.json which 
 evaluation*.json    what was measured
 baselines*.json     what any training must beat, measured on the same photos
 embeddings*.npz     the evaluated photos' vectors
+served*.json        what a release of it answers, and where it falls behind
 retrieval*.png      what is found, and where it goes wrong
 """
 

@@ -1,18 +1,14 @@
 """Random changes to training photos: another crop, its mirror image, another light."""
 
 from dataclasses import dataclass
-from math import ceil, cos, pi, sin, sqrt
 
 import numpy as np
-from jaxtyping import Float64, UInt8
-from PIL import Image
+from jaxtyping import Float32
 
-from function.photo import decode
+from trainer.data.crop import Crop
+from trainer.data.streams import Stream, generator
 
-# ITU-R BT.601: what an eye sees of red, green and blue, and the axes of the hue circle (YIQ).
-_LUMA = np.array([0.299, 0.587, 0.114])
-_TO_YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+_NUMBERS_PER_PHOTO = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,63 +31,38 @@ class Augmentation:
     """Turn of the colour circle, ± this fraction of it; small, for colour tells products apart."""
 
 
-def augment(
-    data: bytes, size: int, augmentation: Augmentation, random: np.random.Generator
-) -> UInt8[np.ndarray, "size size 3"]:
-    """Decode a photo and change it at random.
+@dataclass(frozen=True)
+class Changes:
+    """What happens to the photos of a batch."""
+
+    crops: tuple[Crop, ...]
+    """For the host: `trainer.data.crop.load_crop`."""
+    colour: Float32[np.ndarray, "batch 4"]
+    """For the device: `trainer.data.recolour.recolour`."""
+
+
+def draw_changes(augmentation: Augmentation, photos: int, *, seed: int, step: int) -> Changes:
+    """Draw the changes of a batch, from the seed, the step and each photo's position alone.
 
     The crop is GoogLeNet's (Szegedy et al., 2015, section 6): a share of the area and a ratio of
-    sides. Brightness, contrast, saturation and hue are all linear in a pixel's colour, so that
-    together they are one 3×4 matrix, applied in one pass.
+    sides.
 
     Args:
-        data: an encoded photo that `function.photo.decode` reads.
-        size: pixels of the square that is returned.
         augmentation: the ranges to draw from.
-        random: draws the same eight numbers for every photo.
-
-    Raises:
-        function.errors.FunctionError: the photo cannot be decoded.
+        photos: in the batch. A photo's changes do not depend on how many follow it.
+        seed: 0 or more.
+        step: the batch's number, 0 or more.
     """
-    area = random.uniform(*augmentation.scale)
-    ratio = np.exp(random.uniform(*np.log(augmentation.ratio)))
-    x, y, flip = random.random(3)
-    strengths = random.uniform(-1, 1, size=4)
-    # The crop's shorter side is at least √(area · min(ratio, 1/ratio)) of the photo's.
-    shrunk = sqrt(area * min(ratio, 1 / ratio))
-    image = decode(data, reduce_to=ceil(size / shrunk))
-    width = min(sqrt(area * image.width * image.height * ratio), image.width)
-    height = min(sqrt(area * image.width * image.height / ratio), image.height)
-    left, top = x * (image.width - width), y * (image.height - height)
-    image = image.resize(
-        (size, size), Image.Resampling.BILINEAR, (left, top, left + width, top + height)
+    # One generator a batch: to seed one for each photo costs a tenth of decoding a small one.
+    random = generator(seed, Stream.AUGMENTATION, step)
+    shares = random.random((photos, _NUMBERS_PER_PHOTO))
+    low = np.array([augmentation.scale[0], np.log(augmentation.ratio[0]), 0.0, 0.0, 0.0])
+    high = np.array([augmentation.scale[1], np.log(augmentation.ratio[1]), 1.0, 1.0, 1.0])
+    area, ratio, x, y, flip = (low + (high - low) * shares[:, :5]).T
+    columns = (area, np.exp(ratio), x, y, flip < augmentation.flip)
+    crops = zip(*(column.tolist() for column in columns), strict=True)
+    reach = np.array(
+        [augmentation.brightness, augmentation.contrast, augmentation.saturation, augmentation.hue]
     )
-    if flip < augmentation.flip:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    mean = np.asarray(image.reduce(size), dtype=np.float64).reshape(3)
-    matrix = _colour_matrix(augmentation, strengths, mean)
-    return np.asarray(image.convert("RGB", tuple(matrix.ravel().tolist())))
-
-
-def _colour_matrix(
-    augmentation: Augmentation,
-    strengths: Float64[np.ndarray, " 4"],
-    mean: Float64[np.ndarray, " 3"],
-) -> Float64[np.ndarray, "3 4"]:
-    """Return [rotation and scale | offset]: what to do with each colour, 0 to 255.
-
-    Args:
-        augmentation: the ranges.
-        strengths: -1 to 1, for brightness, contrast, saturation and hue.
-        mean: the photo's mean colour.
-    """
-    brightness = 1 + augmentation.brightness * strengths[0]
-    contrast = 1 + augmentation.contrast * strengths[1]
-    saturation = 1 + augmentation.saturation * strengths[2]
-    angle = 2 * pi * augmentation.hue * strengths[3]
-    turn = np.array([[1, 0, 0], [0, cos(angle), -sin(angle)], [0, sin(angle), cos(angle)]])
-    turn[1:] *= saturation
-    linear = brightness * contrast * _FROM_YIQ @ turn @ _TO_YIQ
-    # Turning and saturating leave grey as it is, so contrast pivots on the brightened mean grey.
-    offset = brightness * (1 - contrast) * (_LUMA @ mean)
-    return np.column_stack([linear, np.full(3, offset)])
+    colour = np.array([1, 1, 1, 0]) + reach * (2 * shares[:, 5:] - 1)
+    return Changes(tuple(Crop(*numbers) for numbers in crops), colour.astype(np.float32))

@@ -2,26 +2,29 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 from numpy.typing import NDArray
 
 from function.errors import FunctionError
 from function.photo import load_pixels
-from trainer.data.augmentation import Augmentation, augment
+from trainer.data.augmentation import Augmentation, draw_changes
+from trainer.data.crop import load_crop
 from trainer.data.records import Catalog, Photo
 from trainer.data.sampler import PKSampler
-from trainer.data.streams import Stream, generator
-from trainer.errors import CatalogError
+from trainer.errors import CatalogError, TrainingError
 
 # Batches that are being made while one is used: enough that the trainer never waits for one slow
 # photo, little enough that memory stays that of a few batches.
 PREFETCHED_BATCHES = 2
+# Photos that a thread decodes in one go: handing over a task costs a tenth of decoding a small
+# photo, and all of that while no other thread runs Python.
+MOST_PHOTOS_PER_TASK = 8
 
 # A batch, and what is still filling it.
 type _Begun[T] = tuple[T, list[Future[None]]]
@@ -30,12 +33,14 @@ Pixels = UInt8[np.ndarray, "size size 3"]
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees."""
+    """What one training step sees, or one process's share of it."""
 
     step: int
-    pixels: UInt8[np.ndarray, "batch size size 3"]
-    """RGB, augmented."""
-    labels: Int32[np.ndarray, " batch"]
+    pixels: UInt8[np.ndarray, "rows size size 3"]
+    """RGB, cropped and mirrored at random, in its own colours."""
+    colour: Float32[np.ndarray, "rows 4"]
+    """How `trainer.data.recolour.recolour` is to change each photo's colours, on the device."""
+    labels: Int32[np.ndarray, " rows"]
     """A number for each product; photos of one product share it."""
 
 
@@ -45,10 +50,14 @@ class TrainingBatches:
 
     Each `for` loop starts its own threads, and ends them when it ends, is left or fails; to leave
     an iterator unfinished elsewhere, `close()` it. The batch of a step is the same after resuming
-    and with any number of workers.
+    and with any number of workers, and the shards of it, one after the other, are the whole of it.
 
-    Raises (while iterating):
-        CatalogError: a photo that was there when the catalogue was screened cannot be read now.
+    A batch's arrays are its own and never written again: a device may go on reading them.
+
+    Raises:
+        TrainingError: the batch does not divide into so many shards.
+        CatalogError: while iterating, a photo that was there when the catalogue was screened
+            cannot be read now.
     """
 
     catalog: Catalog
@@ -62,27 +71,51 @@ class TrainingBatches:
     stop_step: int
     workers: int | None = None
     """Threads that decode; None: one per processor."""
+    shard: tuple[int, int] = (0, 1)
+    """(index, count): of each global batch this process decodes and gets only the rows from
+    index · batch / count to (index + 1) · batch / count, with the pixels that they would have had
+    in the whole batch."""
 
-    def __iter__(self) -> Iterator[Batch]:
-        with _threads(self.workers) as pool:
-            yield from _finished(
-                self._begin(step, pool) for step in range(self.start_step, self.stop_step)
+    def __post_init__(self) -> None:
+        index, count = self.shard
+        if not 0 <= index < count:
+            raise TrainingError(
+                f"Expected a shard (index, count) with 0 ≤ index < count: {index} "
+                f"of {count} is none"
+            )
+        if self.sampler.batch_size % count:
+            raise TrainingError(
+                f"A batch of {self.sampler.batch_size} photos does not divide among {count} "
+                "processes: change --products-per-batch or --photos-per-product"
             )
 
-    def _begin(self, step: int, pool: ThreadPoolExecutor) -> _Begun[Batch]:
-        photos = self.sampler.batch(step)
-        pixels = _room(len(photos), self.image_size)
-        batch = Batch(step, pixels, self.sampler.labels[photos])
-        return batch, [
-            pool.submit(self._fill, pixels[position], self.catalog.photos[photo], step, position)
-            for position, photo in enumerate(photos)
-        ]
+    def __iter__(self) -> Iterator[Batch]:
+        with _Decoders(self.workers) as decoders:
+            yield from decoders.finished(
+                self._begin(step, decoders) for step in range(self.start_step, self.stop_step)
+            )
 
-    def _fill(self, pixels: Pixels, photo: Photo, step: int, position: int) -> None:
-        random = generator(self.seed, Stream.AUGMENTATION, step, position)
-        with _named(photo, self.catalog):
-            data = self.catalog.read(photo)
-            pixels[:] = augment(data, self.image_size, self.augmentation, random)
+    def _begin(self, step: int, decoders: "_Decoders") -> _Begun[Batch]:
+        index, count = self.shard
+        rows = self.sampler.batch_size // count
+        mine = slice(index * rows, (index + 1) * rows)
+        photos = self.sampler.batch(step)
+        changes = draw_changes(self.augmentation, len(photos), seed=self.seed, step=step)
+        photos, crops = photos[mine], changes.crops[mine]
+        batch = Batch(
+            step,
+            _room(rows, self.image_size),
+            changes.colour[mine],
+            self.sampler.labels[photos],
+        )
+
+        def fill(row: int) -> None:
+            photo = self.catalog.photos[photos[row]]
+            with _named(photo, self.catalog):
+                data = self.catalog.read(photo)
+                batch.pixels[row] = load_crop(data, self.image_size, crops[row])
+
+        return batch, decoders.begin(fill, rows)
 
 
 def evaluation_batches(
@@ -99,48 +132,62 @@ def evaluation_batches(
     Raises:
         CatalogError: a photo that was there when the catalogue was screened cannot be read now.
     """
-
-    def fill(pixels: Pixels, photo: Photo) -> None:
-        with _named(photo, catalog):
-            pixels[:] = load_pixels(catalog.read(photo), image_size)
-
-    with _threads(workers) as pool:
+    with _Decoders(workers) as decoders:
 
         def begin(start: int) -> _Begun[NDArray[np.uint8]]:
             photos = catalog.photos[start : start + batch_size]
             pixels = _room(len(photos), image_size)
-            return pixels, [
-                pool.submit(fill, *arguments) for arguments in zip(pixels, photos, strict=True)
-            ]
 
-        yield from _finished(map(begin, range(0, len(catalog.photos), batch_size)))
+            def fill(row: int) -> None:
+                with _named(photos[row], catalog):
+                    pixels[row] = load_pixels(catalog.read(photos[row]), image_size)
+
+            return pixels, decoders.begin(fill, len(photos))
+
+        yield from decoders.finished(map(begin, range(0, len(catalog.photos), batch_size)))
 
 
-def _finished[T](begun: Iterable[_Begun[T]]) -> Iterator[T]:
-    """Yield each batch once it is complete, with the next ones begun."""
-    ahead: deque[_Begun[T]] = deque()
-    for started in begun:
-        ahead.append(started)
-        if len(ahead) > PREFETCHED_BATCHES:
+class _Decoders:
+    """Threads that fill the rows of batches, as a context that ends them."""
+
+    def __init__(self, workers: int | None) -> None:
+        self._workers = workers or os.cpu_count() or 1
+
+    def __enter__(self) -> "_Decoders":
+        self._pool = ThreadPoolExecutor(self._workers, "decode")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, fill: Callable[[int], None], rows: int) -> list[Future[None]]:
+        """Have `fill` called with each row, a few rows in one task but enough tasks for all."""
+        step = max(1, min(MOST_PHOTOS_PER_TASK, rows // (2 * self._workers)))
+
+        def fill_some(first: int) -> None:
+            for row in range(first, min(first + step, rows)):
+                fill(row)
+
+        return [self._pool.submit(fill_some, first) for first in range(0, rows, step)]
+
+    def finished[T](self, begun: Iterable[_Begun[T]]) -> Iterator[T]:
+        """Yield each batch once it is complete, with the next ones begun."""
+        ahead: deque[_Begun[T]] = deque()
+        for started in begun:
+            ahead.append(started)
+            # Small batches on many processors: more of them, or some would have nothing to do.
+            tasks = sum(len(tasks) for _, tasks in ahead)
+            if len(ahead) > PREFETCHED_BATCHES and tasks > 2 * self._workers:
+                yield _complete(ahead.popleft())
+        while ahead:
             yield _complete(ahead.popleft())
-    while ahead:
-        yield _complete(ahead.popleft())
 
 
 def _complete[T](begun: _Begun[T]) -> T:
-    batch, photos = begun
-    for photo in photos:
-        photo.result()
+    batch, tasks = begun
+    for task in tasks:
+        task.result()
     return batch
-
-
-@contextmanager
-def _threads(workers: int | None) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(workers or os.cpu_count(), "decode")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -24,9 +24,11 @@ class PKSampler:
 
     Attributes:
         labels: int32 [photos], a number for each product; photos of one product share it.
+        batch_size: photos in each batch, P·K.
     """
 
     labels: Int32[np.ndarray, " photos"]
+    batch_size: int
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class PKSampler:
         Raises:
             TrainingError: fewer than P products have two photos or more.
         """
+        self.batch_size = products_per_batch * photos_per_product
         self._products_per_batch = products_per_batch
         self._photos_per_product = photos_per_product
         self._seed = seed

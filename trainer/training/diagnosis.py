@@ -6,6 +6,7 @@ from dataclasses import replace
 import jax
 
 from trainer.data.pipeline import TrainingBatches
+from trainer.data.recolour import recolour
 from trainer.errors import NotFinite
 from trainer.model.config import ModelConfig
 from trainer.training.experiment import Experiment
@@ -26,9 +27,9 @@ def explain_not_finite(
     """
     step = int(jax.device_get(state.step))
     (batch,) = replace(batches, start_step=step, stop_step=step + 1)
-    pixels, labels = jax.device_put((batch.pixels, batch.labels))
+    pixels, colour, labels = jax.device_put((batch.pixels, batch.colour, batch.labels))
     loss, gradient = jax.jit(loss_and_gradient(experiment, config))(
-        state.parameters, state.statistics, pixels, labels
+        state.parameters, state.statistics, recolour(pixels, colour), labels
     )
     sizes = {name: float(abs(values).max()) for name, values in gradient.items()}
     broken = [name for name, size in sizes.items() if not math.isfinite(size)]

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from trainer.data.pipeline import TrainingBatches
+from trainer.data.recolour import recolour
 from trainer.data.records import Catalog
 from trainer.data.sampler import PKSampler
 from trainer.data.screen import OnBadPhoto
@@ -135,9 +136,11 @@ def _train_steps(
         interruption() as interrupted_by,
     ):
         for batch in batches:
-            inputs = jax.device_put((np.int32(batch.step), batch.pixels, batch.labels))
+            number, pixels, colour, labels = jax.device_put(
+                (np.int32(batch.step), batch.pixels, batch.colour, batch.labels)
+            )
             with jax.transfer_guard("disallow"):
-                state, metrics = train_step(state, *inputs)
+                state, metrics = train_step(state, number, recolour(pixels, colour), labels)
             note = None
             if previous is not None:
                 previous.loss.block_until_ready()

@@ -1,6 +1,7 @@
 """The pipeline gives the same batches however it is run, and cleans up after itself."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from trainer.data.catalog import open_catalog
 from trainer.data.pipeline import PREFETCHED_BATCHES, Batch, TrainingBatches, evaluation_batches
 from trainer.data.records import Catalog, Photo
 from trainer.data.sampler import PKSampler
-from trainer.errors import CatalogError
+from trainer.errors import CatalogError, TrainingError
 
 
 @pytest.fixture
@@ -22,7 +23,11 @@ def catalog(products: Callable[[int, int], Path]) -> Catalog:
 
 
 def batches(
-    catalog: Catalog, start: int = 0, stop: int = 6, workers: int | None = None
+    catalog: Catalog,
+    start: int = 0,
+    stop: int = 6,
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
 ) -> TrainingBatches:
     sampler = PKSampler(
         [photo.product_id for photo in catalog.photos],
@@ -40,14 +45,38 @@ def batches(
         start_step=start,
         stop_step=stop,
         workers=workers,
+        shard=shard,
     )
+
+
+def arrays(batch: Batch) -> tuple[np.ndarray, ...]:
+    return batch.pixels, batch.colour, batch.labels
 
 
 def same(first: list[Batch], second: list[Batch]) -> bool:
     return [batch.step for batch in first] == [batch.step for batch in second] and all(
-        np.array_equal(a.pixels, b.pixels) and np.array_equal(a.labels, b.labels)
+        all(np.array_equal(ours, theirs) for ours, theirs in zip(arrays(a), arrays(b), strict=True))
         for a, b in zip(first, second, strict=True)
     )
+
+
+def counting(catalog: Catalog, gate: threading.Event | None = None) -> tuple[Catalog, list[str]]:
+    """The catalogue, and a list of the photos that are read from it; each waits for the gate."""
+    reads: list[str] = []
+
+    class Counting:
+        location = "counting"
+
+        def read(self, image: str) -> bytes:
+            reads.append(image)
+            if gate is not None:
+                gate.wait(60)
+            return catalog.source.read(image)
+
+        def sizes(self, images: list[str]) -> list[int | None]:
+            return catalog.source.sizes(images)
+
+    return Catalog("counted", Counting(), catalog.photos), reads
 
 
 def decoding_threads() -> int:
@@ -58,6 +87,9 @@ def test_batches_have_their_shape_and_labels(catalog: Catalog) -> None:
     for step, batch in enumerate(batches(catalog)):
         assert batch.step == step
         assert batch.pixels.shape == (8, 24, 24, 3)
+        assert batch.pixels.dtype == np.uint8
+        assert batch.colour.shape == (8, 4)
+        assert batch.colour.dtype == np.float32
         assert batch.labels.dtype == np.int32
         assert [len(set(group)) for group in batch.labels.reshape(4, 2)] == [1] * 4
         assert len(set(batch.labels)) == 4
@@ -68,6 +100,43 @@ def test_resuming_and_other_workers_change_nothing(catalog: Catalog) -> None:
     assert same(whole, list(batches(catalog, workers=5)))
     assert same(whole[4:], list(batches(catalog, start=4)))
     assert list(batches(catalog, start=6)) == []
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_the_shards_of_a_batch_make_the_whole(catalog: Catalog, count: int) -> None:
+    whole = list(batches(catalog, start=3))
+    shards = [list(batches(catalog, start=3, shard=(index, count))) for index in range(count)]
+    for batch, *parts in zip(whole, *shards, strict=True):
+        assert {part.step for part in parts} == {batch.step}
+        assert {len(part.labels) for part in parts} == {8 // count}
+        joined = map(np.concatenate, zip(*map(arrays, parts), strict=True))
+        assert all(map(np.array_equal, joined, arrays(batch)))
+
+
+def test_a_shard_reads_only_its_own_photos(catalog: Catalog) -> None:
+    counted, reads = counting(catalog)
+    list(batches(counted, stop=5, shard=(1, 4)))
+    assert len(reads) == 5 * 2
+
+
+@pytest.mark.parametrize("shard", [(0, 3), (0, 16)])
+def test_a_batch_that_does_not_divide_is_refused(catalog: Catalog, shard: tuple[int, int]) -> None:
+    with pytest.raises(TrainingError, match=f"batch of 8 photos does not divide among {shard[1]}"):
+        batches(catalog, shard=shard)
+
+
+@pytest.mark.parametrize("shard", [(2, 2), (-1, 2), (0, 0)])
+def test_a_shard_that_does_not_exist_is_refused(catalog: Catalog, shard: tuple[int, int]) -> None:
+    with pytest.raises(TrainingError, match="0 ≤ index < count"):
+        batches(catalog, shard=shard)
+
+
+def test_a_batch_is_never_written_again(catalog: Catalog) -> None:
+    kept, copies = [], []
+    for batch in batches(catalog):
+        kept.append(batch.pixels)
+        copies.append(batch.pixels.copy())
+    assert all(map(np.array_equal, kept, copies))
 
 
 def test_a_product_seen_again_looks_different(catalog: Catalog) -> None:
@@ -101,23 +170,24 @@ def test_a_photo_that_went_bad_is_named_and_stops_the_threads(
 
 
 def test_no_more_is_read_ahead_than_a_few_batches(catalog: Catalog) -> None:
-    reads: list[str] = []
-
-    class Counting:
-        location = "counting"
-
-        def read(self, image: str) -> bytes:
-            reads.append(image)
-            return catalog.source.read(image)
-
-        def sizes(self, images: list[str]) -> list[int | None]:
-            return catalog.source.sizes(images)
-
-    counted = Catalog("counted", Counting(), catalog.photos)
-    iterator = iter(batches(counted, stop=100))
+    counted, reads = counting(catalog)
+    iterator = iter(batches(counted, stop=100, workers=2))
     for _ in range(3):
         next(iterator)
     assert len(reads) <= 8 * (3 + PREFETCHED_BATCHES)
+    iterator.close()
+
+
+def test_many_threads_are_given_more_batches_than_a_few(catalog: Catalog) -> None:
+    counted, reads = counting(catalog, gate := threading.Event())
+    iterator = iter(batches(counted, stop=100, workers=30))
+    first = threading.Thread(target=next, args=(iterator,))
+    first.start()
+    while len(reads) < 30 and first.is_alive():
+        time.sleep(0.001)
+    assert len(reads) == 30
+    gate.set()
+    first.join()
     iterator.close()
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.ports import free_port
 from trainer.cli import main
 
-COMMANDS = ("demo", "data", "train", "evaluate", "publish", "serve", "search", "releases")
+COMMANDS = ("demo", "data", "train", "evaluate", "sweep", "publish", "serve", "search", "releases")
 TINY = (
     *("--architecture", "resnet18", "--width", "4", "--embedding-dim", "8", "--image-size", "32"),
     *("--products-per-batch", "4", "--photos-per-product", "2", "--steps", "3"),
@@ -245,3 +245,13 @@ def test_what_cannot_be_done_is_said_with_status_1(
 def test_wrong_options_are_named_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("train", "--catalgo", "x") == 2
     assert "--catalgo" in capsys.readouterr().err
+
+
+def test_sweep_gives_each_seed_and_their_deviation(shop: Shop, tmp_path: Path) -> None:
+    found = answer(
+        *("sweep", "--catalog", shop.catalog, "--out", tmp_path, *TINY[:-2], "--seeds", "1", "2")
+    )
+    recall = found["metrics"]["leave_one_out"]["recall_at_1"]
+    assert found["seeds"] == [1, 2]
+    assert recall["values"][0] == shop.metrics["leave_one_out"]["recall_at_1"]
+    assert recall["deviation"] >= 0

@@ -16,6 +16,7 @@ from trainer.cli.data import Data
 from trainer.cli.demo import Demo
 from trainer.cli.evaluate import Evaluate
 from trainer.cli.releases import Publish, Releases, Search, Serve
+from trainer.cli.sweep import sweep_command
 from trainer.cli.train import train_command
 from trainer.errors import LookalikeError
 from trainer.progress import console
@@ -28,6 +29,7 @@ def _parse(argv: Sequence[str]) -> Any:
             "data": Data,
             "train": train_command(argv),
             "evaluate": Evaluate,
+            "sweep": sweep_command(argv),
             "publish": Publish,
             "serve": Serve,
             "search": Search,

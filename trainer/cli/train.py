@@ -1,13 +1,12 @@
 """`lookalike train`: an experiment on a catalogue becomes a run."""
 
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import tyro
 
 from trainer import experiments
-from trainer.cli.options import OnBadPhoto
+from trainer.cli.options import OnBadPhoto, named_experiment
 from trainer.cli.output import print_json
 from trainer.training.experiment import Experiment
 
@@ -50,9 +49,7 @@ def train_command(argv: Sequence[str]) -> type[Train]:
     Raises:
         TrainingError: there is none of that name.
     """
-    parser = ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--experiment", default="default")
-    named = experiments.load(parser.parse_known_args(argv)[0].experiment)
+    named = named_experiment(argv)
 
     @dataclass(frozen=True)
     class TrainNamed(Train):

@@ -12,6 +12,7 @@ looked for. Text is text: a $ or a _ in a product's name starts no formula.
 
 import re
 import warnings
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,10 +26,12 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.font_manager import get_font_names
+from matplotlib.font_manager import FontProperties, get_font_names
 from matplotlib.rcsetup import cycler
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.typing import RcKeyType
+from PIL import Image
 
 from trainer.page import data_uri
 
@@ -69,12 +72,41 @@ def count_axis(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
+def shortened(text: str, room: float, points: float = 10, *, bold: bool = False) -> str:
+    """Return the text, cut to what fits, with an ellipsis where something is missing.
+
+    Args:
+        text: one line; line breaks become spaces.
+        room: inches.
+        points: size of the letters.
+        bold: whether they are.
+    """
+    weight = "bold" if bold else "normal"
+    font = FontProperties(family=_style()["font.family"], size=points, weight=weight)
+
+    def inches(part: str) -> float:
+        width, _, _ = text_to_path.get_text_width_height_descent(part, font, ismath=False)
+        return width / 72
+
+    text = " ".join(text.split())
+    with _rendering():
+        if inches(text) <= room:
+            return text
+        fitting = bisect_right(range(len(text)), room, key=lambda n: inches(text[:n] + "…"))
+    return text[: max(fitting - 1, 0)].rstrip() + "…"
+
+
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG file on white paper, `PNG_DPI` pixels an inch."""
     file = BytesIO()
     with _rendering():
         FigureCanvasAgg(figure).print_figure(file, format="png", dpi=PNG_DPI)
     return file.getvalue()
+
+
+def raster(figure: Figure) -> Image.Image:
+    """Return the figure as pixels, RGB on white paper, `PNG_DPI` an inch."""
+    return Image.open(BytesIO(png(figure))).convert("RGB")
 
 
 def png_uri(figure: Figure) -> str:

@@ -85,6 +85,8 @@ class Illustration:
     caption: str
     alt: str
     """What the figure shows, for readers who do not see it."""
+    wide: bool = False
+    """As wide as the page, such as a contact sheet; else as wide as a figure is drawn."""
 
     @property
     def inline(self) -> bool:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from trainer.cli.options import OnBadPhoto
 from trainer.cli.output import print_json, readable
+from trainer.cli.stats import Stats
 from trainer.progress import console
 
 
@@ -80,11 +81,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Data:
-    """Catalogues: make a synthetic one, or check one of yours."""
+    """Catalogues: make a synthetic one, check or measure one of yours."""
 
     command: tyro.conf.OmitSubcommandPrefixes[
         Annotated[Studio, tyro.conf.subcommand("studio")]
         | Annotated[Check, tyro.conf.subcommand("check")]
+        | Annotated[Stats, tyro.conf.subcommand("stats")]
     ]
 
     def __call__(self) -> None:

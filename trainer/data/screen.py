@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from PIL import Image
+
 from function.errors import FunctionError
 from function.photo import decode
 from function.storage import Storage, open_storage
@@ -51,7 +53,7 @@ def screen(
             )
         )
     bad = [(photo, reason) for photo, reason in screened if reason is not None]
-    lines = [f"{_place(photo)}: {reason}" for photo, reason in bad]
+    lines = [f"{describe_place(photo)}: {reason}" for photo, reason in bad]
     if on_bad_photo == "fail" or len(bad) == len(catalog.photos):
         refuse(catalog.source.location, lines)
     if report is not None:
@@ -62,7 +64,19 @@ def screen(
     return catalog.subset(photo for photo, reason in screened if reason is None)
 
 
-def _why_bad(catalog: Catalog, photo: Photo) -> str | None:
+def read_photo(
+    catalog: Catalog, photo: Photo, *, reduce_to: int
+) -> tuple[bytes, Image.Image] | str:
+    """Read and decode one photo.
+
+    Args:
+        catalog: whose photo it is.
+        photo: which one.
+        reduce_to: as in `function.photo.decode`.
+
+    Returns:
+        Its encoded bytes and its picture; where it is missing or cannot be decoded, the reason.
+    """
     try:
         data = catalog.read(photo)
     except FileNotFoundError:
@@ -70,13 +84,18 @@ def _why_bad(catalog: Catalog, photo: Photo) -> str | None:
     except OSError as error:
         return f"the file cannot be read: {error.strerror}"
     try:
-        decode(data, reduce_to=_SCREENING_SIDE_PIXELS)
+        return data, decode(data, reduce_to=reduce_to)
     except FunctionError as error:
         return error.message
-    return None
 
 
-def _place(photo: Photo) -> str:
+def _why_bad(catalog: Catalog, photo: Photo) -> str | None:
+    found = read_photo(catalog, photo, reduce_to=_SCREENING_SIDE_PIXELS)
+    return found if isinstance(found, str) else None
+
+
+def describe_place(photo: Photo) -> str:
+    """Where a photo is listed, for messages: its row, where there are rows, and its path."""
     return f"row {photo.row}: {photo.image}" if photo.row else photo.image
 
 

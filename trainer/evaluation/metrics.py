@@ -9,7 +9,7 @@ optimistic, with them last. Cabanac, Hubert, Boughanem, Chrisment: Tie-Breaking 
 Uncontrolled Parameter on Information Retrieval Evaluation, CLEF 2010, section 4.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, Shaped
 
 from trainer.errors import LookalikeError
-from trainer.evaluation.ranking import rank_relevant
+from trainer.evaluation.ranking import (
+    RankedBlock,
+    can_rank_leave_one_out,
+    rank_leave_one_out,
+    rank_relevant,
+)
 
 type Ids = Sequence[str] | Sequence[int] | Shaped[np.ndarray, "_"]
 
@@ -149,20 +154,21 @@ def retrieval_metrics(
     *,
     self_index: Int[np.ndarray, " queries"] | None = None,
     ks: Sequence[int] = (1, 5, 10, 100),
-    block: int = 1024,
+    block: int = 512,
     on_progress: Callable[[int], object] = lambda queries_done: None,
 ) -> RetrievalMetrics:
     """Rank the gallery by cosine similarity for every query and average the field's metrics.
 
     Photos of other products tie with a relevant one where their cosines differ by no more than
-    1e-6 (`ranking.TIE_COSINE`), what float32 sums may differ by. So the figures depend neither on
+    1e-6 (`counting.TIE_COSINE`), what float32 sums may differ by. So the figures depend neither on
     the order of the rows nor on the block size, and an embedding that maps all photos to one point
     scores 0 pessimistically, 1 optimistically. Libraries that leave ties to their sort report
     figures between the two that depend on both.
 
-    Memory beyond the vectors: some `block` × (`block` + the most photos of a product) numbers.
-    Time: one product of all queries with all gallery rows, and for each of those similarities
-    one comparison with each relevant photo's.
+    Memory beyond the vectors and a copy in the order of products: some `block` × `block` numbers,
+    and three for each query and relevant photo (in leave-one-out; else of a block's queries).
+    Time: one product of all queries with all gallery rows, of which leave-one-out needs half, and
+    for each of those similarities one comparison with each relevant photo's.
 
     Args:
         queries: `[queries, dim]`, any float type; rows are L2-normalised here, in float32. A zero
@@ -189,18 +195,36 @@ def retrieval_metrics(
     product = classes[: len(queries)]
 
     pessimistic, optimistic = (QueryMetrics.empty(len(queries)) for _ in range(2))
-    for ranked in rank_relevant(
-        _unit_rows(queries),
-        product,
-        _unit_rows(gallery),
-        classes[len(queries) :],
-        self_index,
-        block=block,
-    ):
+    for ranked in _ranked(queries, product, gallery, classes[len(queries) :], self_index, block):
         pessimistic.fill(ranked.queries, ranked.relevant, ranked.pessimistic)
         optimistic.fill(ranked.queries, ranked.relevant, ranked.optimistic)
         on_progress(len(ranked.queries))
     return RetrievalMetrics(tuple(ks), len(gallery), pessimistic, optimistic, product)
+
+
+def _ranked(
+    queries: Float[np.ndarray, "queries dim"],
+    query_class: Int[np.ndarray, " queries"],
+    gallery: Float[np.ndarray, "gallery dim"],
+    gallery_class: Int[np.ndarray, " gallery"],
+    self_index: Int[np.ndarray, " queries"],
+    block: int,
+) -> Iterator[RankedBlock]:
+    leave_one_out = (
+        np.array_equal(self_index, np.arange(len(gallery)))
+        and np.array_equal(query_class, gallery_class)
+        and (queries is gallery or np.array_equal(queries, gallery))
+    )
+    if leave_one_out and can_rank_leave_one_out(gallery_class):
+        return rank_leave_one_out(_unit_rows(gallery), gallery_class, block=block)
+    return rank_relevant(
+        _unit_rows(queries),
+        query_class,
+        _unit_rows(gallery),
+        gallery_class,
+        self_index,
+        block=block,
+    )
 
 
 def _check(

@@ -1,26 +1,23 @@
-"""Where each query's relevant photos stand in the gallery, without holding the full matrix.
-
-A rank is one more than the number of photos that score higher, so it is counted instead of
-sorted: each block of similarities is compared with the scores of the relevant photos and dropped.
-"""
+"""Where each query's relevant photos stand in the gallery, without holding the full matrix."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Float32, Int, Int32
+from jaxtyping import Array, Float32, Int, Int32, Shaped
 
-TIE_COSINE = 1e-6
-"""Cosines that differ by no more than this tie: float32 sums of one product differ by less,
-whatever their order, and those of two copies of a photo must not."""
+from trainer.evaluation.counting import (
+    MAX_BLOCK,
+    NO_CLASS,
+    count_ahead,
+    count_ahead_both_ways,
+)
 
-# What a score of another class must reach to stand before a relevant one: pessimistic, optimistic.
-_TIE = np.array([-TIE_COSINE, TIE_COSINE], np.float32)
-_NO_CLASS = -1
 _NO_ROW = -1
+# Relevant scores of all photos at once, in leave-one-out: as many as some 200 MB hold with counts.
+_MAX_SCORES = 1 << 24
+_SCORES_AT_A_TIME = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +54,7 @@ def rank_relevant(
         self_index: `[queries]`: the gallery row to leave out of a query's ranking, or -1.
         block: queries, and gallery rows, compared at a time.
     """
+    block = min(block, MAX_BLOCK)
     # In the order of classes, the relevant photos are one slice of the gallery.
     order = np.argsort(gallery_class, kind="stable")
     gallery, gallery_class = gallery[order], gallery_class[order]
@@ -66,78 +64,110 @@ def rank_relevant(
     last = np.searchsorted(gallery_class, query_class, side="right")
     relevant = last - first - ((first <= self_row) & (self_row < last))
 
-    blocks = _in_blocks(gallery, gallery_class, min(block, max(1, len(gallery))))
+    on_device = _in_blocks(gallery, gallery_class, min(block, max(1, len(gallery))))
     size, width = min(block, max(1, len(queries))), max(1, relevant.max(initial=0))
     # Queries with equally many relevant photos share a block: each counts no more than it needs.
     for chosen in _chunks(np.argsort(relevant, kind="stable"), size):
-        thresholds = np.full((size, width, 2), np.inf, np.float32)
+        relevant_scores = np.full((size, width), np.inf, np.float32)
         for slot, query in enumerate(chosen):
-            members = np.arange(first[query], last[query])
-            members = members[members != self_row[query]]
-            scores = np.sort(gallery[members] @ queries[query])[::-1]
-            thresholds[slot, : members.size] = scores[:, None] + _TIE
-        ahead = count_ahead(
+            scores = gallery[first[query] : last[query]] @ queries[query]
+            if relevant[query] < scores.size:
+                scores = np.delete(scores, self_row[query] - first[query])
+            relevant_scores[slot, : scores.size] = np.sort(scores)[::-1]
+        counts = count_ahead(
             _padded(queries[chosen], size, 0),
-            _padded(query_class[chosen], size, _NO_CLASS),
+            _padded(query_class[chosen], size, NO_CLASS),
             _padded(self_row[chosen], size, _NO_ROW),
-            thresholds.reshape(size, -1),
-            (2 * relevant[chosen].max()).astype(np.int32),
-            *blocks,
+            np.ascontiguousarray(relevant_scores.T),
+            relevant[chosen].max().astype(np.int32),
+            *on_device,
         )
-        ahead = np.asarray(ahead).reshape(size, width, 2)[: chosen.size]
-        ranks = ahead + np.arange(1, width + 1)[:, None]
-        yield RankedBlock(chosen, relevant[chosen], ranks[..., 0], ranks[..., 1])
+        yield _ranked(chosen, relevant[chosen], *(np.asarray(count) for count in counts))
 
 
-@jax.jit
-def count_ahead(
-    queries: Float32[Array, "size dim"],
-    query_class: Int32[Array, " size"],
-    self_row: Int32[Array, " size"],
-    thresholds: Float32[Array, "size width"],
-    used: Int32[Array, ""],
-    gallery: Float32[Array, "blocks block dim"],
-    gallery_class: Int32[Array, "blocks block"],
-    gallery_row: Int32[Array, "blocks block"],
-) -> Int32[Array, "size width"]:
-    """How many photos of other classes reach each of the first `used` thresholds of a query."""
+def can_rank_leave_one_out(classes: Int[np.ndarray, " rows"]) -> bool:
+    """Whether `rank_leave_one_out` has the memory for the largest class."""
+    return int(np.bincount(classes).max(initial=0)) * len(classes) <= _MAX_SCORES
 
-    def add_block(
-        counts: Int32[Array, "size width"], block: tuple[Array, Array, Array]
-    ) -> tuple[Int32[Array, "size width"], None]:
-        vectors, classes, rows = block
-        # HIGHEST: products in TF32 or bfloat16 would swap near neighbours.
-        scores = jnp.matmul(queries, vectors.T, precision=lax.Precision.HIGHEST)
-        other = (classes != query_class[:, None]) & (classes != _NO_CLASS)
-        scores = jnp.where(other & (rows != self_row[:, None]), scores, -jnp.inf)
 
-        def add_threshold(
-            column: Int32[Array, ""], counts: Int32[Array, "size width"]
-        ) -> Int32[Array, "size width"]:
-            threshold = lax.dynamic_index_in_dim(thresholds, column, axis=1)
-            reached = jnp.sum(scores >= threshold, axis=1, dtype=jnp.int32)
-            return counts.at[:, column].add(reached)
+def rank_leave_one_out(
+    vectors: Float32[np.ndarray, "rows dim"], classes: Int[np.ndarray, " rows"], *, block: int
+) -> Iterator[RankedBlock]:
+    """Yield every row once, in blocks, with the ranks of the others of its class among all others.
 
-        return lax.fori_loop(0, used, add_threshold, counts), None
+    What `rank_relevant` yields where queries and gallery are the same, in half of the time.
 
-    counts = jnp.zeros(thresholds.shape, jnp.int32)
-    return lax.scan(add_block, counts, (gallery, gallery_class, gallery_row))[0]
+    Args:
+        vectors: `[rows, dim]`, unit rows.
+        classes: `[rows]`, numbers ≥ 0.
+        block: rows compared at a time.
+    """
+    if not len(vectors):
+        return
+    # Rows with equally many relevant ones share a block, as do those of one class.
+    members = np.bincount(classes)[classes]
+    order = np.lexsort((classes, members))
+    members = members[order]
+    width = max(1, int(members[-1]) - 1)
+    size = min(block, MAX_BLOCK, len(vectors))
+    vectors = vectors[order]
+    # Numbered anew, in this order.
+    position = np.cumsum(np.diff(classes[order], prepend=classes[order[0]]) != 0)
+    on_device = _in_blocks(vectors, position, size)
+    scores = _padded(_scores_within_classes(vectors, members, width), on_device[1].size, np.inf)
+    relevant_scores = jnp.asarray(scores.reshape(-1, size, width).swapaxes(1, 2))
+    used = np.isfinite(scores).sum(1).reshape(-1, size).max(1).astype(np.int32)
+    counts = jnp.zeros_like(relevant_scores, jnp.int32), jnp.zeros_like(relevant_scores, jnp.int32)
+    for number, rows in enumerate(_chunks(np.arange(len(vectors)), size)):
+        counts = count_ahead_both_ways(np.int32(number), counts, *on_device, relevant_scores, used)
+        ahead = (np.asarray(count[number]) for count in counts)
+        yield _ranked(order[rows], members[rows] - 1, *ahead)
+
+
+def _scores_within_classes(
+    vectors: Float32[np.ndarray, "rows dim"], members: Int[np.ndarray, " rows"], width: int
+) -> Float32[np.ndarray, "rows width"]:
+    """Each row's cosines with the others of its class, falling, +inf past the last.
+
+    The rows lie class by class, the smallest classes first; `members` is the size of the class.
+    """
+    scores = np.full((len(vectors), width), np.inf, np.float32)
+    for size in np.unique(members[members > 1]):
+        start, stop = np.searchsorted(members, (size, size + 1))
+        step = size * max(1, _SCORES_AT_A_TIME // size**2)
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            classes = vectors[first:last].reshape(-1, size, vectors.shape[1])
+            cosines = classes @ classes.swapaxes(1, 2)
+            cosines[:, np.arange(size), np.arange(size)] = -np.inf
+            cosines.sort(axis=2)
+            scores[first:last, : size - 1] = cosines[:, :, :0:-1].reshape(-1, size - 1)
+    return scores
+
+
+def _ranked(
+    queries: Int[np.ndarray, " block"],
+    relevant: Int[np.ndarray, " block"],
+    ties_or_higher: Int32[np.ndarray, "width size"],
+    higher: Int32[np.ndarray, "width size"],
+) -> RankedBlock:
+    nth = np.arange(1, len(higher) + 1)
+    pessimistic, optimistic = (count.T[: queries.size] + nth for count in (ties_or_higher, higher))
+    return RankedBlock(queries, relevant, pessimistic, optimistic)
 
 
 def _in_blocks(
     gallery: Float32[np.ndarray, "gallery dim"],
     gallery_class: Int[np.ndarray, " gallery"],
     block: int,
-) -> tuple[Float32[Array, "blocks block dim"], Int32[Array, "..."], Int32[Array, "..."]]:
-    """The gallery, its classes and its row numbers on the device, the last block filled up."""
-    blocks = max(1, -(-len(gallery) // block))
-    vectors = _padded(gallery, blocks * block, 0)
-    classes = _padded(gallery_class, blocks * block, _NO_CLASS)
-    rows = np.arange(blocks * block, dtype=np.int32)
+) -> tuple[Float32[Array, "blocks block dim"], Int32[Array, "blocks block"]]:
+    """The gallery and its classes on the device, the last block filled up."""
+    rows = max(1, -(-len(gallery) // block)) * block
+    vectors = _padded(gallery, rows, 0)
+    classes = _padded(gallery_class, rows, NO_CLASS)
     return (
-        jnp.asarray(vectors.reshape(blocks, block, -1)),
-        jnp.asarray(classes.reshape(blocks, block)),
-        jnp.asarray(rows.reshape(blocks, block)),
+        jnp.asarray(vectors.reshape(-1, block, vectors.shape[1])),
+        jnp.asarray(classes.reshape(-1, block)),
     )
 
 
@@ -146,7 +176,9 @@ def _chunks(items: Int[np.ndarray, " items"], size: int) -> Iterator[Int[np.ndar
         yield items[start : start + size]
 
 
-def _padded(array: np.ndarray, rows: int, value: int) -> np.ndarray:
+def _padded(
+    array: Shaped[np.ndarray, "..."], rows: int, value: int | float
+) -> Shaped[np.ndarray, "..."]:
     """`array` with `rows` rows, the missing ones filled; integers become int32."""
     dtype = np.int32 if np.issubdtype(array.dtype, np.integer) else array.dtype
     filled = np.full((rows, *array.shape[1:]), value, dtype)

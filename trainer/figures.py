@@ -72,7 +72,7 @@ def count_axis(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def shortened(text: str, room: float, points: float = 10, *, bold: bool = False) -> str:
+def shortened(text: str, room: int | float, points: int | float = 10, *, bold: bool = False) -> str:
     """Return the text, cut to what fits, with an ellipsis where something is missing.
 
     Args:

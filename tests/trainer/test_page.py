@@ -8,13 +8,13 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 from PIL import Image
 
 from function.errors import UnsupportedImage
-from trainer.figures import PALETTE, drawing, inline_svg, png, png_uri
+from trainer.figures import PALETTE, drawing, inline_svg, png, png_uri, raster, shortened
 from trainer.page import (
     Illustration,
     Page,
@@ -182,3 +182,26 @@ def test_a_png_figure_has_the_size_that_was_asked() -> None:
         figure.subplots().plot([0, 1], [0, 1])
     assert Image.open(BytesIO(png(figure))).size == (600, 450)
     assert png_uri(figure).startswith("data:image/png;base64,")
+    assert raster(figure).size == (600, 450)
+
+
+@given(
+    text=st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=60),
+    room=st.floats(0.3, 3),
+)
+@settings(deadline=None, max_examples=30)
+def test_a_shortened_text_fits_and_begins_as_the_text_does(text: str, room: float) -> None:
+    shown = shortened(text, room, 8)
+    whole = " ".join(text.split())
+    assert shown == whole or (shown.endswith("…") and whole.startswith(shown[:-1]))
+    with drawing(6, 1) as figure:
+        drawn = figure.text(0, 0, shown, fontsize=8)
+    png(figure)
+    assert drawn.get_window_extent().width / figure.dpi <= room + 0.1
+
+
+def test_a_text_is_cut_only_where_it_must_be() -> None:
+    assert shortened("short", 2) == "short"
+    cut = shortened("a long name " * 9, 2)
+    assert 15 < len(cut) < 40
+    assert len(shortened("a long name " * 9, 2, bold=True)) < len(cut)

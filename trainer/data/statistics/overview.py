@@ -120,7 +120,11 @@ def _classes(
     categories = summary["by_category"]
     sheet = BytesIO()
     visualization.save(sheet, "JPEG", quality=_SHEET_QUALITY, optimize=True)
-    shown = f"the {MAX_LINES} largest" if len(categories) > MAX_LINES else "each super-class"
+    shown = (
+        f"the {MAX_LINES} largest super-classes"
+        if len(categories) > MAX_LINES
+        else "each super-class"
+    )
     blocks: list[Block] = [
         Illustration(
             inline_svg(distribution),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from function.storage import open_storage
 from trainer.cli import main
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog, Photo
@@ -102,6 +103,13 @@ def test_the_page_shows_it_and_hostile_names_stay_names(leaky: Path, tmp_path: P
     assert "2-2.jpg" in html
     assert html.count('src="data:image/jpeg;base64,') == 3
     assert "<svg" in html
+
+
+def test_the_files_may_lie_in_a_bucket(products: Callable[..., Path], storage_root: str) -> None:
+    write_statistics(open_catalog(products(2, 2)), storage_root, holdout=0.5, seed=0)
+    storage = open_storage(storage_root)
+    assert storage.list() == FILES
+    assert storage.read("index.html").startswith(b"<!doctype html>")
 
 
 def test_the_split_is_that_of_a_training(tmp_path: Path, products: Callable[..., Path]) -> None:

@@ -8,15 +8,19 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Float, Integer
+
+from trainer.losses.miners import near_an_opponent
+from trainer.losses.numerics import log_one_plus_sum_exp
+from trainer.losses.pairs import compare
+from trainer.losses.references import References
 
 
 @partial(jax.jit, static_argnames=("alpha", "beta", "base", "epsilon"))
 def multi_similarity_loss(
     embeddings: Float[Array, "batch dim"],
     labels: Integer[Array, " batch"],
+    references: References | None = None,
     *,
     alpha: float = 2.0,
     beta: float = 50.0,
@@ -53,6 +57,8 @@ def multi_similarity_loss(
             before. An all-zero row has no direction: it stays zero, similarity 0 to every row,
             and receives a zero gradient.
         labels: `[batch]`, any integer type: rows with equal labels show the same product.
+        references: further rows that anchors are compared with; they are in P and N, and are no
+            anchors themselves.
         alpha: α > 0, the softness of the positives' term.
         beta: β > 0, the softness of the negatives' term.
         base: λ, the similarity about which pairs are weighted, in [-1, 1].
@@ -64,64 +70,13 @@ def multi_similarity_loss(
         carries no gradient.
 
     Raises:
-        ValueError: `embeddings` is not a matrix, or `labels` does not have one entry a row.
+        ValueError: `embeddings` is not a matrix, `labels` does not have one entry a row, or the
+            references do not fit.
     """
-    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
-        raise ValueError(
-            "expected embeddings [batch, dim] and labels [batch]; "
-            f"found {embeddings.shape} and {labels.shape}"
-        )
-    unit = _unit_rows(embeddings.astype(jnp.promote_types(embeddings.dtype, jnp.float32)))
-    # Without HIGHEST, GPUs multiply in TF32 and TPUs in bfloat16, and exp(50·S) amplifies it.
-    similarity = jnp.matmul(unit, unit.T, precision=lax.Precision.HIGHEST)
-
-    same = labels[:, None] == labels[None, :]
-    positive = same & ~jnp.eye(labels.size, dtype=bool)
-    negative = ~same
+    pairs = compare(embeddings, labels, references)
     if epsilon is not None:
-        positive, negative = _mine(similarity, positive, negative, epsilon)
-
-    attraction = _log_one_plus_sum_exp(-alpha * (similarity - base), positive) / alpha
-    repulsion = _log_one_plus_sum_exp(beta * (similarity - base), negative) / beta
+        pairs = near_an_opponent(pairs, epsilon)
+    distance = pairs.similarity - base
+    attraction = log_one_plus_sum_exp(-alpha * distance, pairs.positive) / alpha
+    repulsion = log_one_plus_sum_exp(beta * distance, pairs.negative) / beta
     return jnp.mean(attraction + repulsion)
-
-
-def _unit_rows(rows: Float[Array, "batch dim"]) -> Float[Array, "batch dim"]:
-    """Rows divided by their length, for any length that the type can hold; zero rows stay."""
-    # Squares overflow or vanish long before the values do, so rows are first brought to
-    # magnitude 1. The direction does not depend on that factor: it needs no gradient.
-    magnitude = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=1, keepdims=True, initial=0.0))
-    # NaN must stay NaN to be noticed, so the test asks for zero, not for what is above it.
-    zero = magnitude < float(np.finfo(rows.dtype).tiny)
-    scaled = rows / jnp.where(zero, 1.0, magnitude)
-    squared_length = jnp.sum(scaled**2, axis=1, keepdims=True)
-    return jnp.where(zero, 0.0, scaled / jnp.sqrt(jnp.where(zero, 1.0, squared_length)))
-
-
-def _mine(
-    similarity: Float[Array, "batch batch"],
-    positive: Bool[Array, "batch batch"],
-    negative: Bool[Array, "batch batch"],
-    epsilon: float,
-) -> tuple[Bool[Array, "batch batch"], Bool[Array, "batch batch"]]:
-    """Narrow both masks to the pairs that the paper's pair mining keeps."""
-    similarity = lax.stop_gradient(similarity)
-    hardest_positive = jnp.min(similarity, axis=1, keepdims=True, initial=jnp.inf, where=positive)
-    hardest_negative = jnp.max(similarity, axis=1, keepdims=True, initial=-jnp.inf, where=negative)
-    # Written as "not easy": NaN compares false, and has to be kept to show in the loss.
-    return (
-        positive & ~(similarity - epsilon >= hardest_negative),
-        negative & ~(similarity + epsilon <= hardest_positive),
-    )
-
-
-def _log_one_plus_sum_exp(
-    exponents: Float[Array, "batch batch"], keep: Bool[Array, "batch batch"]
-) -> Float[Array, " batch"]:
-    """log(1 + Σ exp(exponents)) of each row's kept entries, with no overflow; 0 if none is."""
-    exponents = jnp.where(keep, exponents, -jnp.inf)
-    # The 1 is an exponent of 0, so the peak is never below it. The peak cancels out of the sum:
-    # it needs no gradient.
-    peak = lax.stop_gradient(jnp.max(exponents, axis=1, initial=0.0))
-    total = jnp.sum(jnp.exp(exponents - peak[:, None]), axis=1)
-    return peak + jnp.log1p(jnp.expm1(-peak) + total)

@@ -34,7 +34,7 @@ from function.photo import decode
 THUMBNAIL_QUALITY = 70
 
 type Cell = str | int | float | None
-type Block = Text | Table | Illustration | Photos
+type Block = Text | Table | Illustration | Illustrations | Photos
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,14 @@ class Illustration:
     def inline(self) -> bool:
         """Whether the image is markup."""
         return isinstance(self.image, Markup)
+
+
+@dataclass(frozen=True)
+class Illustrations:
+    """Small figures: as many beside each other as there is room for."""
+
+    kind: ClassVar[str] = "illustrations"
+    figures: Sequence[Illustration]
 
 
 @dataclass(frozen=True)

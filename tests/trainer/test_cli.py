@@ -16,7 +16,10 @@ import pytest
 from tests.ports import free_port
 from trainer.cli import main
 
-COMMANDS = ("demo", "data", "train", "evaluate", "sweep", "publish", "serve", "search", "releases")
+COMMANDS = (
+    *("demo", "data", "train", "evaluate", "report", "sweep", "publish", "serve", "search"),
+    "releases",
+)
 TINY = (
     *("--architecture", "resnet18", "--width", "4", "--embedding-dim", "8", "--image-size", "32"),
     *("--products-per-batch", "4", "--photos-per-product", "2", "--steps", "3"),
@@ -128,6 +131,21 @@ def test_evaluate_answers_with_the_promised_names(shop: Shop) -> None:
     assert shop.metrics["products"] == 8
 
 
+def test_evaluate_measures_the_release_beside_the_network(shop: Shop) -> None:
+    told = answer("evaluate", "--run", shop.run, "--catalog", shop.catalog, "--root", shop.root)
+    served = told["served"]
+    assert served["release"] == shop.release["release_id"]
+    assert {"trained", "export", "whole"} <= {step for step, at in served["steps"].items() if at}
+
+
+def test_report_writes_a_page_and_answers_with_its_checks(shop: Shop, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    told = answer("report", shop.run, "--catalog", shop.catalog, "--out", out)
+    assert told["report"] == str(out)
+    assert all({"name", "found", "fine", "reason"} == check.keys() for check in told["checks"])
+    assert "Hardest queries" in out.read_text()
+
+
 def test_search_answers_as_the_function_would(shop: Shop) -> None:
     photo = shop.catalog / "images" / "studio-00003" / "0.jpg"
     body = answer("search", photo, "--root", shop.root)
@@ -226,6 +244,7 @@ def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture
         (("data", "check", "nowhere.csv"), "nowhere.csv"),
         (("train", "--catalog", "nowhere", "--run", "run"), "nowhere"),
         (("evaluate", "--run", "no-run", "--catalog", "{catalog}"), "is no run"),
+        (("report", "no-run"), "is no run"),
         (("publish", "--run", "no-run", "--catalog", "{catalog}", "--root", "r"), "is no run"),
         (("serve", "--root", "no-root"), "Expected a release"),
         (("search", "no.jpg", "--root", "{root}"), "Expected a photo"),

@@ -16,6 +16,7 @@ from trainer.cli.data import Data
 from trainer.cli.demo import Demo
 from trainer.cli.evaluate import Evaluate
 from trainer.cli.releases import Publish, Releases, Search, Serve
+from trainer.cli.report import Report
 from trainer.cli.sweep import sweep_command
 from trainer.cli.train import train_command
 from trainer.errors import LookalikeError
@@ -30,6 +31,7 @@ def _parse(argv: Sequence[str]) -> Any:
             "train": train_command(argv),
             "evaluate": Evaluate,
             "sweep": sweep_command(argv),
+            "report": Report,
             "publish": Publish,
             "serve": Serve,
             "search": Search,

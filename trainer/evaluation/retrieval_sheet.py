@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from function.photo import decode
 from trainer.data.records import Photo
 from trainer.evaluation.metrics import RetrievalMetrics
+from trainer.evaluation.neighbours import neighbours
 
 # Okabe and Ito's palette, told apart with any colour vision; each frame has a mark besides.
 RIGHT, WRONG, NEUTRAL = (0, 158, 115), (213, 94, 0), (150, 150, 150)
@@ -71,23 +72,18 @@ def retrieval_sheet(
     chosen = choose_queries(metrics.first_rank, rows)
     drawn = []
     for query in chosen:
-        scores = gallery_vectors @ query_vectors[query]
-        relevant = products == queries[query].product_id
-        if self_index is not None and self_index[query] >= 0:
-            scores[self_index[query]] = -np.inf
-            relevant[self_index[query]] = False
-        # Among ties the other products come first, as they do in the metrics.
-        ranking = np.lexsort((relevant, -scores.round(6)))[: min(len(gallery), columns)]
+        nearest, best = neighbours(
+            query_vectors[query],
+            gallery_vectors,
+            products == queries[query].product_id,
+            own_row=-1 if self_index is None else int(self_index[query]),
+            count=columns,
+        )
         tiles = [_Tile(queries[query], "query")]
-        tiles += [
-            _Tile(gallery[row], f"{scores[row]:.3f}", bool(relevant[row]))
-            for row in ranking
-            if np.isfinite(scores[row])
-        ]
-        if metrics.first_rank[query] > columns:
-            best = int(np.where(relevant, scores, -np.inf).argmax())
-            rank = metrics.first_rank[query]
-            tiles.append(_Tile(gallery[best], f"{scores[best]:.3f}, rank {rank:,}", True))
+        tiles += [_Tile(gallery[at.row], f"{at.similarity:.3f}", at.right) for at in nearest]
+        rank = metrics.first_rank[query]
+        if best is not None and rank > columns:
+            tiles.append(_Tile(gallery[best.row], f"{best.similarity:.3f}, rank {rank:,}", True))
         drawn.append(tiles)
     failed = int((metrics.first_rank > 1).sum())
     shown = int((metrics.first_rank[chosen] > 1).sum())

@@ -11,6 +11,7 @@ baselines*.json     what any training must beat, measured on the same photos
 embeddings*.npz     the evaluated photos' vectors
 served*.json        what a release of it answers, and where it falls behind
 retrieval*.png      what is found, and where it goes wrong
+report*.html        all of that on one page
 """
 
 import csv
@@ -94,9 +95,14 @@ class Run:
         """The network that the run trains; TrainingError where there is no run."""
         return ModelConfig.from_dict(self._read(_EXPERIMENT)["model"])
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What `claim` wrote: experiment, model, catalog; TrainingError where there is no run."""
+        return self._read(_EXPERIMENT)
+
     def is_own(self, catalog: Catalog) -> bool:
         """Whether the run is (to be) trained on this catalogue, wherever it lies now."""
-        own: str = self._read(_EXPERIMENT)["catalog"]["fingerprint"]
+        own: str = self.record["catalog"]["fingerprint"]
         return own == catalog.fingerprint
 
     def split(self, catalog: Catalog, *, on_bad_photo: OnBadPhoto = "skip") -> Split:

@@ -1,4 +1,4 @@
-"""`lookalike data …`: catalogues, made or checked."""
+"""`lookalike data …`: catalogues, made, checked or prepared."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from trainer.cli.options import OnBadPhoto
 from trainer.cli.output import print_json, readable
+from trainer.cli.prepare import Prepare
 from trainer.cli.stats import Stats
 from trainer.progress import console
 
@@ -81,12 +82,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Data:
-    """Catalogues: make a synthetic one, check or measure one of yours."""
+    """Catalogues: make a synthetic one, check, measure or prepare one; data sets of the field."""
 
     command: tyro.conf.OmitSubcommandPrefixes[
         Annotated[Studio, tyro.conf.subcommand("studio")]
         | Annotated[Check, tyro.conf.subcommand("check")]
         | Annotated[Stats, tyro.conf.subcommand("stats")]
+        | Annotated[Prepare, tyro.conf.subcommand("prepare")]
     ]
 
     def __call__(self) -> None:

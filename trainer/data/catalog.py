@@ -6,25 +6,26 @@
 | .tar, .tar.gz, .tgz                  | metadata.csv  | metadata.csv's folder, inside     |
 | .csv, .tsv, .jsonl, .ndjson, .parquet| the file      | the file's folder                 |
 | folder of folders                    | the files     | the folder; its name: product id  |
+| folder of `lookalike data prepare`   | photos.parquet| the source it was prepared from   |
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.data.columns import parse_photos
+from trainer.data.prepared import is_prepared, open_prepared
 from trainer.data.problems import refuse
 from trainer.data.records import Catalog, Photo
-from trainer.data.sources import FolderSource, TarSource
+from trainer.data.sources import METADATA, FolderSource, TarSource
 from trainer.data.tables import read_csv, read_json_lines, read_parquet
 from trainer.errors import CatalogError
 
 _READ_HERE = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
 # Photos that are not decoded here count as well, so that screening names them.
 PHOTO_SUFFIXES = (*_READ_HERE, ".tif", ".tiff", ".heic", ".heif")
-_METADATA = "metadata.csv"
 _SHAPES = (
-    "a folder or tar with metadata.csv; a .csv, .jsonl or .parquet file; or a folder of folders, "
-    "each named by a product id"
+    "a folder or tar with metadata.csv; a .csv, .jsonl or .parquet file; a folder of folders, "
+    "each named by a product id; or what `lookalike data prepare` made"
 )
 
 
@@ -56,7 +57,7 @@ def _open_file(path: Path, location: str) -> Catalog:
     suffix = path.suffix.casefold()
     if suffix in (".tar", ".tgz") or path.name.casefold().endswith(".tar.gz"):
         tar = TarSource(path, location)
-        table = read_csv(tar.read(_METADATA), f"{location}/{_METADATA}")
+        table = read_csv(tar.read(METADATA), f"{location}/{METADATA}")
         name = path.stem.removesuffix(".tar")
         return Catalog(name, tar, parse_photos(table, uris=False))
     match suffix:
@@ -72,9 +73,11 @@ def _open_file(path: Path, location: str) -> Catalog:
 
 
 def _open_folder(folder: Path, location: str) -> Catalog:
+    if is_prepared(folder):
+        return open_prepared(folder, location)
     source = FolderSource(folder, location)
     name = folder.resolve().name
-    metadata = folder / _METADATA
+    metadata = folder / METADATA
     if metadata.is_file():
         table = read_csv(metadata.read_bytes(), str(metadata))
         return Catalog(name, source, parse_photos(table, uris=True))

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import weakref
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +26,8 @@ from trainer.errors import CatalogError
 # Downloads are kept, up to this much; local files the system keeps in memory by itself.
 BUCKET_CACHE_LIMIT_BYTES = 2 << 30
 BUCKET_REQUESTS_AT_ONCE = 8
+
+METADATA = "metadata.csv"
 
 
 def checked_image(image: str, *, uris: bool) -> str:
@@ -148,20 +150,25 @@ class _Buckets:
 class TarSource:
     """Photos inside a tar, or a tar.gz that is decompressed into a nameless temporary file.
 
-    Members are named from the folder that holds `metadata.csv`, which is the tar's top or one
-    below it. Links are not followed: only plain members can be read.
+    Members are named from the folder that holds the listing, which is the tar's top or one below
+    it. Links are not followed: only plain members can be read.
     """
 
-    def __init__(self, path: Path, location: str) -> None:
+    def __init__(self, path: Path, location: str, *, listings: Sequence[str] = (METADATA,)) -> None:
         """Index the tar.
 
+        Args:
+            path: the file.
+            location: its name for messages.
+            listings: as in `listing_folder`.
+
         Raises:
-            CatalogError: it is damaged, names a member outside itself, or has no metadata.csv.
+            CatalogError: it is damaged, names a member outside itself, or has no listing.
         """
         self.location = location
         try:
             with _plain_tar(path) as file:
-                self._members = _index(file, location)
+                self._members = _index(file, location, listings)
                 self._descriptor = os.dup(file.fileno())
         except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
             raise CatalogError(
@@ -192,8 +199,8 @@ def _plain_tar(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _index(file: BinaryIO, location: str) -> dict[str, tuple[int, int]]:
-    """Return the offset and size of each plain member, by name below metadata.csv's folder."""
+def _index(file: BinaryIO, location: str, listings: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the offset and size of each plain member, by name below the listing's folder."""
     members: dict[str, tuple[int, int]] = {}
     with tarfile.open(fileobj=file, mode="r:") as tar:
         for member in tar:
@@ -206,18 +213,38 @@ def _index(file: BinaryIO, location: str) -> dict[str, tuple[int, int]]:
             if member.isreg() and not member.issparse():
                 members["/".join(parts)] = (member.offset_data, member.size)
             tar.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
-    tops = [
-        name.removesuffix("metadata.csv")
-        for name in members
-        if name.rpartition("/")[2] == "metadata.csv" and name.count("/") <= 1
-    ]
-    if len(tops) != 1:
-        raise CatalogError(
-            f"{location}: expected one metadata.csv, at the top or in the one top folder, "
-            f"found {len(tops)}"
-        )
+    top = listing_folder(members, listings, location)
     return {
-        name.removeprefix(tops[0]): place
-        for name, place in members.items()
-        if name.startswith(tops[0])
+        name.removeprefix(top): place for name, place in members.items() if name.startswith(top)
     }
+
+
+def listing_folder(names: Collection[str], listings: Sequence[str], location: str) -> str:
+    """Return the folder that an archive's photos are named from: "", or "folder/".
+
+    Args:
+        names: the archive's members.
+        listings: paths, from that folder, where the listing may lie; the first that is there
+            counts. None: the top is the folder.
+        location: the archive, for messages.
+
+    Raises:
+        CatalogError: the listing is not there, or lies in several folders.
+    """
+    tops: list[str] = []
+    for listing in listings:
+        tops = [
+            name.removesuffix(listing)
+            for name in names
+            # macOS keeps a shadow of every file there.
+            if f"/{name}".endswith(f"/{listing}") and not name.startswith("__MACOSX/")
+        ]
+        tops = [top for top in tops if top.count("/") <= 1]
+        if tops:
+            break
+    if listings and len(tops) != 1:
+        raise CatalogError(
+            f"{location}: expected one {' or '.join(listings)}, at the top or in the one top "
+            f"folder, found {len(tops)}"
+        )
+    return tops[0] if tops else ""

@@ -1,13 +1,16 @@
 """Small catalogues that the tests write."""
 
 import csv
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.trainer.data.file_server import Server
 
 Rows = Iterable[Mapping[str, str]]
 
@@ -60,3 +63,14 @@ def products(shop: Callable[..., Path]) -> Callable[[int, int], Path]:
         )
 
     return write
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A running web server of one file."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -28,7 +28,6 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, get_font_names
 from matplotlib.rcsetup import cycler
-from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.typing import RcKeyType
 from PIL import Image
@@ -84,9 +83,12 @@ def shortened(text: str, room: int | float, points: int | float = 10, *, bold: b
     weight = "bold" if bold else "normal"
     font = FontProperties(family=_style()["font.family"], size=points, weight=weight)
 
+    # Measured as it will be drawn, boxes for letters that no font has included.
+    renderer = FigureCanvasAgg(Figure((1, 1), dpi=PNG_DPI)).get_renderer()  # type: ignore[no-untyped-call]
+
     def inches(part: str) -> float:
-        width, _, _ = text_to_path.get_text_width_height_descent(part, font, ismath=False)
-        return width / 72
+        width, _, _ = renderer.get_text_width_height_descent(part, font, ismath=False)
+        return float(width) / PNG_DPI
 
     text = " ".join(text.split())
     with _rendering():

@@ -22,8 +22,8 @@ from trainer.errors import CatalogError, TrainingError
 # Batches that are being made while one is used: enough that the trainer never waits for one slow
 # photo, little enough that memory stays that of a few batches.
 PREFETCHED_BATCHES = 2
-# Photos that a thread decodes in one go: handing over a task costs a tenth of decoding a small
-# photo, and all of that while no other thread runs Python.
+# Photos that a thread decodes in one go: handing over a task costs 3 % of decoding a small photo,
+# and all of that while no other thread runs Python.
 MOST_PHOTOS_PER_TASK = 8
 
 # A batch, and what is still filling it.

@@ -1,8 +1,9 @@
 """Another light on a batch of photos: the half of augmentation that runs on the device.
 
-A colour change costs a processor as much as decoding the photo does; an accelerator does it in
-passing. So the host draws the numbers (`trainer.data.augmentation.draw_changes`), for only it knows
-the place of a photo in training, and this function applies them.
+The processors that decode are what limits the input of a fast accelerator, and a colour change
+needs none of them there. So the host draws the numbers
+(`trainer.data.augmentation.draw_changes`), for only it knows the place of a photo in training, and
+this function applies them.
 """
 
 from math import pi

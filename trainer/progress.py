@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -12,6 +12,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 console = Console(stderr=True)
 
@@ -20,40 +21,54 @@ class Task(Protocol):
     """A running bar."""
 
     def advance(self, count: int = 1, *, note: str | None = None) -> None:
-        """Count `count` more units done; `note` replaces the text behind the bar."""
+        """Count `count` more units done; `note` replaces the line below the bar."""
 
 
-class _Bar:
-    def __init__(self, progress: Progress, label: str, total: int, completed: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task(label, total=total, completed=completed, note="")
+class _Bar(Progress):
+    """A bar, and below it a line for what the caller has to say."""
+
+    def __init__(self, label: str, total: int, completed: int) -> None:
+        super().__init__(
+            TextColumn("{task.description:<17}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+        self._note = ""
+        self._only = self.add_task(label, total=total, completed=completed)
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        # Asked for by rich before our own constructor ends.
+        if note := getattr(self, "_note", ""):
+            yield Text(f"  {note}", style="dim")
+
+    def count(self, count: int = 1, *, note: str | None = None) -> None:
+        if note is not None:
+            self._note = note
+        self.advance(self._only, count)
+
+
+class _Counter:
+    def __init__(self, bar: _Bar) -> None:
+        self._bar = bar
 
     def advance(self, count: int = 1, *, note: str | None = None) -> None:
-        if note is None:
-            self._progress.advance(self._task, count)
-        else:
-            self._progress.update(self._task, advance=count, note=note)
+        self._bar.count(count, note=note)
 
 
 @contextmanager
 def progress_bar(label: str, total: int, *, completed: int = 0) -> Iterator[Task]:
-    """Show a bar while the block runs; where stderr is no terminal, one line at its end.
+    """Show a bar while the block runs; where stderr is no terminal, its last state alone.
 
     Args:
         label: what is being done, as the user would say it: "Training".
         total: units of work in all, those of an earlier, interrupted run included.
         completed: units already done by an earlier run.
     """
-    columns = (
-        TextColumn("{task.description:<17}"),
-        # Narrow, so that all columns fit a terminal of 80 characters.
-        BarColumn(bar_width=18),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}", style="dim"),
-    )
-    with Progress(*columns, console=console) as progress:
-        yield _Bar(progress, label, total, completed)
+    with _Bar(label, total, completed) as bar:
+        yield _Counter(bar)
 
 
 def track[T](items: Iterable[T], label: str, total: int) -> Iterator[T]:

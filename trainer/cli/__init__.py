@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except (LookalikeError, FunctionError, OSError) as error:
+        # Quiet in all processes of a cluster but one; what went wrong in the others must be said.
+        console.quiet = False
         console.print(f"[red]✗[/] {error}", soft_wrap=True, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -1,7 +1,10 @@
 """`lookalike train`: an experiment on a catalogue becomes a run."""
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import tyro
 
@@ -9,6 +12,13 @@ from trainer import experiments
 from trainer.cli.options import OnBadPhoto, named_experiment
 from trainer.cli.output import print_json
 from trainer.training.experiment import Experiment
+from trainer.training.supervisor import PEER_LOST_STATUS, supervise
+
+type TrackerName = Literal["tensorboard", "wandb", "mlflow"]
+type Distributed = Literal["auto", "on", "off"]
+
+# Set for the process that trains, by the one that watches it.
+_SUPERVISED = "LOOKALIKE_SUPERVISED"
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,16 @@ class Train:
     """What to train and how; these options override the named experiment's values."""
     experiment: str = "default"
     """A named experiment to start from."""
+    distributed: Distributed = "auto"
+    """Train with the other hosts of this TPU slice, GKE or Slurm job: where there are any, must, or
+    never. Elsewhere JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID name them."""
+    restarts: int = 0
+    """Start again, this often at most, when training is killed or another host is lost; on all
+    hosts alike, so that they go on from the last checkpoint together."""
+    trackers: tuple[TrackerName, ...] = ("tensorboard",)
+    """Where curves go, beside the run's curves.jsonl."""
+    profile: bool = False
+    """Trace five early steps into the run's profile/, for TensorBoard and ui.perfetto.dev."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
     json: bool = False
@@ -33,13 +53,33 @@ class Train:
 
     def __call__(self) -> None:
         """Train, or go on training."""
+        if self.restarts and _SUPERVISED not in os.environ:
+            command = [sys.executable, "-m", "trainer", *sys.argv[1:]]
+            sys.exit(supervise(command, self.restarts, {**os.environ, _SUPERVISED: "1"}))
+        import jax
+
         from trainer.data.catalog import open_catalog
+        from trainer.training.distributed import connect, is_primary
         from trainer.training.loop import train
 
-        summary = train(
-            open_catalog(self.catalog), self.run, self.settings, on_bad_photo=self.on_bad_photo
-        )
-        if self.json:
+        connect(self.distributed)
+        try:
+            summary = train(
+                open_catalog(self.catalog),
+                self.run,
+                self.settings,
+                on_bad_photo=self.on_bad_photo,
+                trackers=self.trackers,
+                profile=self.profile,
+            )
+        except jax.errors.JaxRuntimeError as error:
+            if jax.process_count() == 1:
+                raise
+            # Nothing to wait for: leaving in order would, for a process that is gone.
+            sys.stderr.write(f"Another process was lost: {error}\n")
+            sys.stderr.flush()
+            os._exit(PEER_LOST_STATUS)
+        if self.json and is_primary():
             print_json(summary.to_dict())
 
 

@@ -25,10 +25,12 @@ class PKSampler:
     Attributes:
         labels: int32 [photos], a number for each product; photos of one product share it.
         batch_size: photos in each batch, P·K.
+        classes: how many numbers the labels have, from 0.
     """
 
     labels: Int32[np.ndarray, " photos"]
     batch_size: int
+    classes: int
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class PKSampler:
         names, labels, counts = np.unique(
             np.asarray(product_ids, dtype=np.str_), return_inverse=True, return_counts=True
         )
-        self.labels = labels.astype(np.int32)
+        self.labels, self.classes = labels.astype(np.int32), len(names)
         by_product = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
         self._photos = [
             photos

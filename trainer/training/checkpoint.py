@@ -9,21 +9,20 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from trainer.model.parameters import Shapes
-from trainer.training.experiment import Experiment
-from trainer.training.optimizer import make_optimizer
-from trainer.training.step import TrainState, split_arrays
+from trainer.training.state import AVERAGE, ITEMS, MODEL, TrainState
 
 # One more than needed: the newest may be half written when the machine goes away.
 _CHECKPOINTS_KEPT = 2
-_MODEL, _OPTIMIZER, _PROGRESS = "model", "optimizer", "progress"
+_PROGRESS = "progress"
 
 
 class Checkpoints:
     """The numbered checkpoints below one URL. Use as a context: leaving waits for open saves.
 
-    A checkpoint is `<url>/<step>/`, with `model` (arrays by name, float32), `optimizer` and
-    `progress` (JSON). It counts only once Orbax has marked it complete: what a killed process left
-    behind is never read, and removed when training opens the folder again.
+    A checkpoint is `<url>/<step>/`, with an item for each of `TrainState.items`, and `progress`
+    (JSON). Every process of a cluster saves and restores together. It counts only once Orbax has
+    marked it complete: what a killed process left behind is never read, and removed when training
+    opens the folder again.
     """
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
@@ -36,7 +35,7 @@ class Checkpoints:
                 create=not read_only,
                 cleanup_tmp_directories=not read_only,
             ),
-            item_names=(_MODEL, _OPTIMIZER, _PROGRESS),
+            item_names=(*ITEMS, _PROGRESS),
         )
 
     def __enter__(self) -> "Checkpoints":
@@ -63,49 +62,42 @@ class Checkpoints:
             state: saved under its own step.
             progress: what a report needs and the state does not hold; JSON's own types.
         """
+        items = {name: ocp.args.StandardSave(item) for name, item in state.items().items()}
         self._manager.save(
             int(jax.device_get(state.step)),
-            args=ocp.args.Composite(
-                model=ocp.args.StandardSave(state.arrays),
-                optimizer=ocp.args.StandardSave(state.optimizer),
-                progress=ocp.args.JsonSave(dict(progress)),
-            ),
+            args=ocp.args.Composite(progress=ocp.args.JsonSave(dict(progress)), **items),
         )
 
-    def restore(self, step: int, experiment: Experiment, shapes: Shapes) -> TrainState:
+    def restore(self, step: int, like: Mapping[str, Any]) -> TrainState:
         """Return the state that was saved after `step` steps.
 
         Args:
             step: of a complete checkpoint.
-            experiment: decides the optimiser's moments.
-            shapes: of the model's arrays, by name.
+            like: its items' shapes, types and placement, as `abstract_items` gives them.
         """
-        like = _abstract_arrays(shapes)
-        moments = jax.eval_shape(make_optimizer(experiment).init, split_arrays(like)[0])
-        found = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                model=ocp.args.StandardRestore(like),
-                optimizer=ocp.args.StandardRestore(
-                    jax.tree.map(lambda array: _abstract(array.shape, array.dtype), moments)
-                ),
-            ),
-        )
-        parameters, statistics = split_arrays(found[_MODEL])
-        return TrainState(
-            step=jnp.asarray(step, jnp.int32),
-            parameters=parameters,
-            statistics=statistics,
-            optimizer=found[_OPTIMIZER],
-        )
+        items = {name: ocp.args.StandardRestore(item) for name, item in like.items()}
+        return TrainState.from_items(self._manager.restore(step, args=ocp.args.Composite(**items)))
 
-    def restore_model(self, step: int, shapes: Shapes) -> dict[str, jax.Array]:
-        """Return only a checkpoint's parameters and BatchNorm statistics, by name."""
+    def restore_model(self, step: int, shapes: Shapes, *, averaged: bool) -> dict[str, jax.Array]:
+        """Return only a checkpoint's parameters and BatchNorm statistics, by name.
+
+        Args:
+            step: of a complete checkpoint.
+            shapes: of these arrays, by name.
+            averaged: their moving average instead of the last values.
+        """
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        like = {
+            name: jax.ShapeDtypeStruct(  # type: ignore[no-untyped-call]
+                shape, jnp.float32, sharding=here
+            )
+            for name, shape in shapes.items()
+        }
+        item = AVERAGE if averaged else MODEL
         found = self._manager.restore(
-            step,
-            args=ocp.args.Composite(model=ocp.args.StandardRestore(_abstract_arrays(shapes))),
+            step, args=ocp.args.Composite(**{item: ocp.args.StandardRestore(like)})
         )
-        return dict(found[_MODEL])
+        return dict(found[item])
 
     def progress(self, step: int) -> dict[str, Any]:
         """Return what was saved as a checkpoint's progress."""
@@ -113,13 +105,3 @@ class Checkpoints:
             step, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
         )
         return dict(found[_PROGRESS])
-
-
-def _abstract_arrays(shapes: Shapes) -> dict[str, Any]:
-    return {name: _abstract(shape, jnp.float32) for name, shape in shapes.items()}
-
-
-def _abstract(shape: tuple[int, ...], dtype: Any) -> Any:
-    """A shape and a type, on this process's device: a checkpoint may come from another kind."""
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.ShapeDtypeStruct(shape, dtype, sharding=here)  # type: ignore[no-untyped-call]

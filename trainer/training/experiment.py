@@ -12,6 +12,22 @@ from trainer.errors import TrainingError
 from trainer.model.config import Architecture, Dtype, Pooling
 
 BatchNorm = Literal["auto", "frozen", "train"]
+# The names of trainer/losses, written out: reading a command line must not import JAX.
+LossName = Literal[
+    "multi_similarity",
+    "contrastive",
+    "triplet_batch_hard",
+    "triplet_semi_hard",
+    "n_pair",
+    "nt_xent",
+    "supcon",
+    "proxy_anchor",
+    "proxy_nca",
+    "arcface",
+    "circle",
+    "smooth_ap",
+    "recall_at_k",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +72,8 @@ class Experiment:
     """Steps of linear rise to the highest learning rate; at most half of all steps are used."""
     head_learning_rate_factor: float = 10.0
     """The new embedding head learns this much faster than pretrained layers."""
+    proxy_learning_rate_factor: float = 100.0
+    """A loss's proxies, where it has any, learn this much faster than pretrained layers."""
     weight_decay: float = 1e-4
     """AdamW's decoupled decay, of kernels only: neither biases nor BatchNorm."""
     clip_norm: float = 10.0
@@ -65,14 +83,20 @@ class Experiment:
     frozen_stages: int = 0
     """Leave the stem and this many of the four stages as they are; 0 trains the stem too."""
 
-    alpha: float = 2.0
-    """Multi-similarity loss: weight of positive pairs."""
-    beta: float = 50.0
-    """Multi-similarity loss: weight of negative pairs."""
-    base: float = 0.5
-    """Multi-similarity loss: the similarity around which pairs are weighed (λ)."""
-    epsilon: float | None = 0.1
-    """Multi-similarity miner: margin within which pairs are kept; None keeps all."""
+    loss: LossName = "multi_similarity"
+    """What is minimised; each is described, with its options, in trainer/losses."""
+    loss_options: dict[str, float | int | None] = field(default_factory=dict)
+    """The loss's options that differ from its paper's, as: alpha 2.0 epsilon 0.1."""
+    centres_per_class: int = 1
+    """Proxies of each product, for losses that learn proxies: above 1, sub-centres."""
+    memory_size: int = 0
+    """Embeddings of earlier batches that each photo is compared with as well (XBM); 0: none."""
+    memory_warmup_steps: int = 1000
+    """Steps before the memory counts: early embeddings go stale too fast."""
+    gradient_chunks: int = 1
+    """Embed each batch in this many parts, so that a large one fits; the gradient is the same."""
+    average_decay: float = 0.0
+    """Evaluate and serve a moving average of the weights that forgets slowly, as 0.999; 0: none."""
 
     checkpoint_every: int = 100
     """Steps between checkpoints: what an interruption loses at most."""
@@ -85,6 +109,7 @@ class Experiment:
             "pooling": Pooling,
             "dtype": Dtype,
             "batch_norm": BatchNorm,
+            "loss": LossName,
         }
         problems = [
             f"{name}: expected one of {', '.join(get_args(choice))}; found {getattr(self, name)!r}"
@@ -94,13 +119,15 @@ class Experiment:
         tiny, below_one = nextafter(0, 1), nextafter(1, 0)
         ranges: tuple[tuple[str, float, float, str], ...] = (
             ("at least 1", 1, inf, "width products_per_batch checkpoint_every log_every"),
+            ("at least 1", 1, inf, "gradient_chunks centres_per_class"),
             ("at least 2", 2, inf, "photos_per_product"),
             ("at least 32", 32, inf, "image_size"),
             ("at least 0", 0, inf, "steps warmup_steps seed embedding_dim weight_decay"),
+            ("at least 0", 0, inf, "memory_size memory_warmup_steps"),
             ("0 to 4", 0, 4, "frozen_stages"),
-            ("at least 0 and below 1", 0, below_one, "holdout"),
+            ("at least 0 and below 1", 0, below_one, "holdout average_decay"),
             ("above 0", tiny, inf, "learning_rate head_learning_rate_factor"),
-            ("above 0", tiny, inf, "clip_norm alpha beta"),
+            ("above 0", tiny, inf, "clip_norm proxy_learning_rate_factor"),
         )
         problems += [
             f"{name}: expected {expected}; found {getattr(self, name)}"
@@ -108,6 +135,16 @@ class Experiment:
             for name in names.split()
             if not lowest <= getattr(self, name) <= highest
         ]
+        if self.batch_size % self.gradient_chunks:
+            problems.append(
+                f"gradient_chunks: expected a divisor of the batch's {self.batch_size} photos; "
+                f"found {self.gradient_chunks}"
+            )
+        if self.gradient_chunks > 1 and self.trains_batch_norm:
+            problems.append(
+                "gradient_chunks: expected batch_norm frozen, for a part's statistics are not the "
+                "batch's; found that it trains"
+            )
         if problems:
             raise TrainingError("This experiment cannot run.\n  " + "\n  ".join(problems))
 
@@ -161,10 +198,11 @@ class Experiment:
         """
         asked = _flat(self.to_dict())
         held = _flat(stored)
+        default = "its default"
         return [
-            f"{name}: {held.get(name)} in the run, {asked.get(name)} asked"
+            f"{name}: {held.get(name, default)} in the run, {asked.get(name, default)} asked"
             for name in dict.fromkeys((*asked, *held))
-            if name != "weights.path" and asked.get(name) != held.get(name)
+            if name != "weights.path" and asked.get(name, default) != held.get(name, default)
         ]
 
 

@@ -1,30 +1,37 @@
 """Train: from a catalogue and an experiment to a run, however often it is interrupted."""
 
-import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from math import nan
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
-from trainer.data.pipeline import TrainingBatches
-from trainer.data.recolour import recolour
+from trainer.data.pipeline import Batch, TrainingBatches
 from trainer.data.records import Catalog
 from trainer.data.sampler import PKSampler
 from trainer.data.screen import OnBadPhoto
 from trainer.errors import TrainingError
 from trainer.model.config import ModelConfig
-from trainer.model.parameters import parameter_shapes, to_flat
+from trainer.model.parameters import to_flat
 from trainer.progress import console, progress_bar
-from trainer.tracking import Tracker, open_trackers
+from trainer.tracking import Tracker, TrackerName, Trackers, open_trackers
 from trainer.training.checkpoint import Checkpoints
+from trainer.training.clock import Clock
 from trainer.training.compilation import keep_compiled_programs
 from trainer.training.diagnosis import explain_not_finite
+from trainer.training.distributed import is_primary, primary_first, share
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.interruption import interruption
-from trainer.training.run import Run
-from trainer.training.step import StepMetrics, TrainState, initial_state, make_step
+from trainer.training.mesh import device_mesh, put_rows, put_whole, whole
+from trainer.training.profiling import profiler
+from trainer.training.run import PROFILE, Run
+from trainer.training.state import TrainState, abstract_items, initial_state
+from trainer.training.step import StepMetrics, TrainingStep, make_step
 
 
 @dataclass(frozen=True)
@@ -54,11 +61,17 @@ def train(
     *,
     on_bad_photo: OnBadPhoto = "skip",
     workers: int | None = None,
+    trackers: Sequence[TrackerName] = ("tensorboard",),
+    profile: bool = False,
 ) -> RunSummary:
     """Train until the experiment's last step, from the run's last checkpoint if it has one.
 
     Steps are the same, bit for bit on one machine, however often training was interrupted. SIGTERM
-    and SIGINT save a checkpoint and leave.
+    and SIGINT save a checkpoint and leave, in all processes where one is told.
+
+    All devices of all processes share each batch. Where there are several processes
+    (`trainer.training.distributed`), each calls this with the same arguments and a `run_url` that
+    all can reach.
 
     Args:
         catalog: as opened; it is screened and split here, once per run.
@@ -66,6 +79,8 @@ def train(
         experiment: what to train.
         on_bad_photo: "skip" lists unreadable photos in the run; "fail" raises.
         workers: threads that decode photos; None: one per processor.
+        trackers: where curves go, beside the run's curves.jsonl.
+        profile: write a trace of some steps into the run's `profile/`.
 
     Raises:
         ExperimentChanged: the run belongs to another experiment or catalogue.
@@ -76,6 +91,7 @@ def train(
     keep_compiled_programs()
     run = Run(run_url)
     config = initial_config(experiment)
+    mesh = device_mesh(experiment.batch_size if experiment.steps else 0)
     run.claim(experiment, config, catalog)
     with run.checkpoints() as checkpoints:
         resumed_from = checkpoints.latest
@@ -83,118 +99,164 @@ def train(
             console.print(f"{run.url} is trained: {resumed_from} steps, nothing to do.")
             done = checkpoints.progress(resumed_from)
             return RunSummary(resumed_from, done["seconds"], 0.0, done["loss"], resumed_from)
-        split = run.split(catalog, on_bad_photo=on_bad_photo)
-        seconds = 0.0
-        if resumed_from is None:
-            state = initial_state(experiment, to_flat(initial_model(experiment, config)))
-        else:
-            state = checkpoints.restore(resumed_from, experiment, parameter_shapes(config))
-            seconds = checkpoints.progress(resumed_from)["seconds"]
+        with primary_first("split"):
+            split = run.split(catalog, on_bad_photo=on_bad_photo)
         if experiment.steps == 0:
-            checkpoints.save(state, {"seconds": seconds, "loss": None})
-            return RunSummary(0, seconds, 0.0, None, None)
-        # Fresh arrays could move to any device, restored ones could not: XLA would compile twice.
-        state = jax.device_put(state, jax.local_devices()[0])
-        first = resumed_from or 0
-        batches = _batches(split.train, experiment, first, workers)
-        with open_trackers(
-            ["tensorboard"], run.storage, config=experiment.to_dict(), start_step=first + 1
-        ) as curves:
-            loss, rate, seconds = _train_steps(
-                experiment, config, batches, state, checkpoints, curves, seconds
-            )
-    return RunSummary(experiment.steps, seconds, rate, loss, resumed_from)
+            arrays = to_flat(initial_model(experiment, config))
+            state = _everywhere(mesh, initial_state(experiment, config, arrays, classes=0))
+            checkpoints.save(state, {"seconds": 0.0, "loss": None})
+            return RunSummary(0, 0.0, 0.0, None, None)
+        batches = _batches(split.train, experiment, resumed_from or 0, workers)
+        train_step = make_step(experiment, config, mesh)
+        classes = batches.sampler.classes
+        if resumed_from is None:
+            arrays = to_flat(initial_model(experiment, config))
+            state = _everywhere(mesh, initial_state(experiment, config, arrays, classes))
+            seconds = 0.0
+        else:
+            like = abstract_items(experiment, config, classes, whole(mesh))
+            state = checkpoints.restore(resumed_from, like)
+            seconds = checkpoints.progress(resumed_from)["seconds"]
+        # Processes of a cluster see the same figures: one of them tells.
+        chosen = trackers if is_primary() else None
+        with (
+            _trackers(chosen, run, experiment, batches.start_step + 1) as curves,
+            profiler(run.storage.child(PROFILE) if profile else None, batches.start_step) as trace,
+        ):
+            training = _Training(experiment, config, mesh, batches, checkpoints, curves, seconds)
+            training.run(train_step, state, trace)
+    return RunSummary(
+        experiment.steps,
+        training.seconds,
+        training.clock.photos_per_second,
+        training.loss,
+        resumed_from,
+    )
 
 
-def _train_steps(
-    experiment: Experiment,
-    config: ModelConfig,
-    batches: TrainingBatches,
-    state: TrainState,
-    checkpoints: Checkpoints,
-    curves: Tracker,
-    seconds: float,
-) -> tuple[float, float, float]:
-    """Return the last loss, photos per second, and the seconds of this and earlier calls.
+@dataclass
+class _Training:
+    """The steps of one call."""
 
-    The host never waits for the step it has just started, except to save: it looks at the one
-    before, so that the device always has the next step at hand.
-    """
-    train_step = make_step(experiment, config)
-    clock = _Clock(experiment.batch_size)
-    loss, logged = float("nan"), 0
-    previous: StepMetrics | None = None
+    experiment: Experiment
+    config: ModelConfig
+    mesh: Mesh
+    batches: TrainingBatches
+    checkpoints: Checkpoints
+    curves: Tracker
+    seconds: float
+    """Of earlier calls; in the end of this one too."""
+    loss: float = nan
+    """Of the last step that was looked at."""
 
-    def checked(metrics: StepMetrics, step: int, state: TrainState) -> dict[str, float]:
+    def __post_init__(self) -> None:
+        self.clock = Clock(self.experiment.batch_size)
+        self._logged = 0
+
+    def run(
+        self, train_step: TrainingStep, state: TrainState, trace: Callable[[int], None]
+    ) -> None:
+        """Train to the end.
+
+        The host never waits for the step that it has just started, except to save: it looks at the
+        one before, so that the device always has the next step at hand. What it does then depends
+        only on what all processes see alike, so that they save and leave together.
+        """
+        experiment, first = self.experiment, self.batches.start_step
+        previous: StepMetrics | None = None
+        with (
+            progress_bar("Training", experiment.steps, completed=first) as bar,
+            interruption() as interrupted_by,
+        ):
+            for batch in self.clock.inputs(self.batches):
+                trace(batch.step)
+                inputs = self._placed(batch, told_to_leave=interrupted_by() is not None)
+                with jax.transfer_guard("disallow"):
+                    state, metrics = train_step(state, *inputs)
+                note, leaving = None, False
+                if previous is not None:
+                    with self.clock.waiting_for("device"):
+                        previous.loss.block_until_ready()
+                    self.clock.tick()
+                    leaving = bool(jax.device_get(previous.interrupted))
+                    if batch.step % experiment.log_every == 0:
+                        note = self._log(previous, batch.step, state)
+                previous, step = metrics, batch.step + 1
+                last = leaving or step == experiment.steps
+                if last or step % experiment.checkpoint_every == 0:
+                    note = self._save(metrics, step, state) or note
+                bar.advance(note=note)
+                if leaving and step < experiment.steps:
+                    raise TrainingError(
+                        f"{interrupted_by() or 'Another process'} stopped training after step "
+                        f"{step} of {experiment.steps}. "
+                        "It is saved: run the same command again to go on."
+                    )
+        self.seconds += self.clock.seconds
+
+    def _placed(self, batch: Batch, *, told_to_leave: bool) -> tuple[jax.Array, ...]:
+        flags = np.full(len(self.mesh.local_devices), told_to_leave, np.int32)
+        return (
+            put_whole(self.mesh, np.int32(batch.step)),
+            put_rows(self.mesh, flags),
+            put_rows(self.mesh, batch.pixels),
+            put_rows(self.mesh, batch.colour),
+            put_rows(self.mesh, batch.labels),
+        )
+
+    def _save(self, metrics: StepMetrics, step: int, state: TrainState) -> str | None:
+        note = None
+        if step % self.experiment.log_every == 0:
+            # Not left to the next step: there may be none, or only in another process.
+            note = self._log(metrics, step, state)
+        else:
+            self._checked(metrics, step, state)
+        progress = {"seconds": self.seconds + self.clock.seconds, "loss": self.loss}
+        self.curves.publish()
+        self.checkpoints.save(state, progress)
+        return note
+
+    def _log(self, metrics: StepMetrics, step: int, state: TrainState) -> str | None:
+        if step == self._logged:
+            return None
+        self._logged = step
+        values = self._checked(metrics, step, state) | self.clock.lap()
+        self.curves.write(step, values)
+        return _note(values)
+
+    def _checked(self, metrics: StepMetrics, step: int, state: TrainState) -> dict[str, float]:
+        """Return what a step reported; NotFinite where it, or one before it, was refused."""
         values = {name: value.item() for name, value in jax.device_get(vars(metrics)).items()}
         if values.pop("step") != step:
-            raise explain_not_finite(experiment, config, batches, state)
+            raise explain_not_finite(self.experiment, self.config, self.mesh, self.batches, state)
+        del values["interrupted"]
+        self.loss = values["loss"]
         return values
 
-    with (
-        progress_bar("Training", experiment.steps, completed=batches.start_step) as bar,
-        interruption() as interrupted_by,
-    ):
-        for batch in batches:
-            number, pixels, colour, labels = jax.device_put(
-                (np.int32(batch.step), batch.pixels, batch.colour, batch.labels)
-            )
-            with jax.transfer_guard("disallow"):
-                state, metrics = train_step(state, number, recolour(pixels, colour), labels)
-            note = None
-            if previous is not None:
-                previous.loss.block_until_ready()
-                clock.tick()
-                if batch.step % experiment.log_every == 0 and batch.step != logged:
-                    values = checked(previous, batch.step, state)
-                    curves.write(batch.step, {**values, "photos_per_second": clock.rate})
-                    note = f"loss {values['loss']:.3f}, {clock.rate:.0f} photos/s"
-            previous = metrics
-            step, signal_name = batch.step + 1, interrupted_by()
-            if step % experiment.checkpoint_every == 0 or step == experiment.steps or signal_name:
-                values = checked(metrics, step, state)
-                loss = values["loss"]
-                if step % experiment.log_every == 0:
-                    # Not left to the next step: there may be none, or only in another process.
-                    curves.write(step, {**values, "photos_per_second": clock.rate})
-                    logged = step
-                curves.publish()
-                checkpoints.save(state, {"seconds": seconds + clock.seconds, "loss": loss})
-            bar.advance(note=note)
-            if signal_name:
-                raise TrainingError(
-                    f"{signal_name} stopped training after step {step} of {experiment.steps}. "
-                    "It is saved: run the same command again to go on."
-                )
-    return loss, clock.rate, seconds + clock.seconds
+
+def _trackers(
+    names: Sequence[TrackerName] | None, run: Run, experiment: Experiment, start_step: int
+) -> Tracker:
+    """Open them; None: nothing is told to anybody."""
+    if names is None:
+        return Trackers([])
+    return open_trackers(names, run.storage, config=experiment.to_dict(), start_step=start_step)
 
 
-class _Clock:
-    """Time since training began, and the speed since its first step, which compiles."""
+def _everywhere(mesh: Mesh, state: TrainState) -> TrainState:
+    placed: TrainState = jax.tree.map(partial(put_whole, mesh), state)
+    return placed
 
-    def __init__(self, photos_per_step: int) -> None:
-        self._photos_per_step = photos_per_step
-        self._start = time.monotonic()
-        self._first = self._last = 0.0
-        self._steps = 0
 
-    @property
-    def seconds(self) -> float:
-        """Since training began."""
-        return time.monotonic() - self._start
-
-    @property
-    def rate(self) -> float:
-        """Photos per second; 0 until two steps have ended."""
-        if self._steps < 2:
-            return 0.0
-        return (self._steps - 1) * self._photos_per_step / (self._last - self._first)
-
-    def tick(self) -> None:
-        """A step has ended."""
-        self._last = time.monotonic()
-        self._first = self._first or self._last
-        self._steps += 1
+def _note(values: Mapping[str, float]) -> str:
+    loss = f"loss {values['loss']:.3f}"
+    if "photos_per_second" not in values:
+        return loss
+    return (
+        f"{loss} · {values['photos_per_second']:,.0f} photos/s · "
+        f"{values['steps_per_second']:.3g} steps/s · waits: "
+        f"input {values['input_wait']:.0%}, device {values['device_wait']:.0%}"
+    )
 
 
 def _batches(
@@ -216,4 +278,5 @@ def _batches(
         start_step=start_step,
         stop_step=experiment.steps,
         workers=workers,
+        shard=share(),
     )

@@ -7,6 +7,7 @@ checkpoints/        by step, the last two
 curves.jsonl        the logged curves, and as TensorBoard's event files in logs/
 wandb.json          which run of Weights & Biases shows them, mlflow.json which one of MLflow
 evaluation*.json    what was measured
+profile/            traces of some steps, where they were asked for
 baselines*.json     what any training must beat, measured on the same photos
 embeddings*.npz     the evaluated photos' vectors
 served*.json        what a release of it answers, and where it falls behind
@@ -33,6 +34,7 @@ from trainer.training.experiment import Experiment
 
 _EXPERIMENT, _SPLIT = "experiment.json", "split.json"
 _CHECKPOINTS = "checkpoints"
+PROFILE = "profile"
 
 
 class Run:
@@ -141,7 +143,9 @@ class Run:
                     f"{self.url} has no checkpoint yet: expected one in {_CHECKPOINTS}/. Let "
                     f"lookalike train --run {self.url} come to its first one, or to its end."
                 )
-            arrays = checkpoints.restore_model(step, parameter_shapes(config))
+            arrays = checkpoints.restore_model(
+                step, parameter_shapes(config), averaged=self.experiment.average_decay > 0
+            )
         return from_flat(config, arrays), step
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:

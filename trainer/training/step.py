@@ -1,53 +1,38 @@
 """One step of training as one compiled program: photos in, slightly better parameters out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int32, UInt8
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int32
 
-from trainer.losses.multi_similarity import multi_similarity_loss
+from trainer.data.recolour import recolour
+from trainer.losses.memory import remember
 from trainer.model.config import ModelConfig
-from trainer.model.parameters import from_flat, to_flat
 from trainer.training.experiment import Experiment
+from trainer.training.gradient import Embeddings, Labels, Pixels, make_loss_and_gradient
+from trainer.training.mesh import by_rows, whole
 from trainer.training.optimizer import learning_rate_schedule, make_optimizer
+from trainer.training.state import Arrays, TrainState
 
-Arrays = Mapping[str, Float[Array, "..."]]
-Pixels = UInt8[Array, "batch side side 3"]
-Labels = Int32[Array, " batch"]
 StepNumber = Int32[Array, ""]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class TrainState:
-    """Everything that a step changes."""
-
-    step: StepNumber
-    """Batches learned from."""
-    parameters: Arrays
-    """By name, float32."""
-    statistics: Arrays
-    """BatchNorm's running means and variances by name, float32."""
-    optimizer: optax.OptState
-    """Moments and counts."""
-
-    @property
-    def arrays(self) -> dict[str, Array]:
-        """Parameters and statistics, as `trainer.model.parameters.from_flat` takes them."""
-        return {**self.parameters, **self.statistics}
+Flags = Int32[Array, " devices"]
+Colour = Float[Array, "batch 4"]
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class StepMetrics:
-    """What a step reports: scalars, still on the device."""
+    """What a step reports: scalars, still on the device, the same in every process."""
 
     step: StepNumber
     """Batches learned from by now; behind the loop's count once a step was refused."""
+    interrupted: Int32[Array, ""]
+    """Above 0 where any process had been told to leave when this step began."""
     loss: Float[Array, ""]
     """Of the batch, before the update."""
     gradient_norm: Float[Array, ""]
@@ -58,99 +43,112 @@ class StepMetrics:
     """Mean cosine of the batch's pairs of one product."""
     negative_similarity: Float[Array, ""]
     """Mean cosine of the batch's pairs of different products."""
+    active_share: Float[Array, ""]
+    """Share of the batch's photos that the loss moves; miners leave the others out."""
+    embedding_rank: Float[Array, ""]
+    """Directions that the batch's embeddings fill: (Σλ)² / Σλ², λ their covariance's eigenvalues.
+
+    1 where all lie on a line, at most the lesser of dimensions and photos − 1.
+    """
 
 
-# The loss; BatchNorm's new statistics; mean similarity of positive and of negative pairs.
-LossAndRest = tuple[Float[Array, ""], tuple[Arrays, tuple[Float[Array, ""], Float[Array, ""]]]]
-LossAndGradient = Callable[[Arrays, Arrays, Pixels, Labels], tuple[LossAndRest, Arrays]]
-TrainingStep = Callable[[TrainState, StepNumber, Pixels, Labels], tuple[TrainState, StepMetrics]]
+TrainingStep = Callable[
+    [TrainState, StepNumber, Flags, Pixels, Colour, Labels], tuple[TrainState, StepMetrics]
+]
 
 
-def initial_state(experiment: Experiment, arrays: Arrays) -> TrainState:
-    """Start from a model's arrays, as `to_flat` gives them, and empty moments."""
-    parameters, statistics = split_arrays(arrays)
-    return TrainState(
-        step=jnp.asarray(0, jnp.int32),
-        parameters=parameters,
-        statistics=statistics,
-        optimizer=make_optimizer(experiment).init(parameters),
-    )
+def make_step(experiment: Experiment, config: ModelConfig, mesh: Mesh) -> TrainingStep:
+    """Compile `(state, number, flags, pixels, colour, labels) -> (state, metrics)`.
 
-
-def split_arrays[T](arrays: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
-    """Divide a model's arrays by name: what gradients change, and BatchNorm's statistics."""
-    statistics = {name for name in arrays if name.endswith(("/norm/mean", "/norm/var"))}
-    return (
-        {name: value for name, value in arrays.items() if name not in statistics},
-        {name: value for name, value in arrays.items() if name in statistics},
-    )
-
-
-def make_step(experiment: Experiment, config: ModelConfig) -> TrainingStep:
-    """Compile `(state, number, pixels, labels) -> (state, metrics)`; the given state is consumed.
+    The given state is consumed. State and number are whole on every device of the mesh; flags (one
+    a device: above 0 asks all processes to leave), pixels (uint8), their change of colour (as
+    `trainer.data.recolour` takes it) and labels are spread by rows. The result is that of one
+    device, to rounding, whatever the mesh: the loss is over the whole batch, BatchNorm's statistics
+    too.
 
     A step whose loss, gradient or update is not finite leaves the state as it was, and so does
     every later one: a step applies only to the state that it follows, `state.step == number`. The
     loop may therefore look at the metrics long after, and the state is still the last good one.
+
+    Raises:
+        LookalikeError: the loss has no such option.
     """
     optimizer = make_optimizer(experiment)
     schedule = learning_rate_schedule(experiment)
-    evaluate = loss_and_gradient(experiment, config)
+    evaluate = make_loss_and_gradient(experiment, config)
 
     def step(
-        state: TrainState, number: StepNumber, pixels: Pixels, labels: Labels
+        state: TrainState,
+        number: StepNumber,
+        flags: Flags,
+        pixels: Pixels,
+        colour: Colour,
+        labels: Labels,
     ) -> tuple[TrainState, StepMetrics]:
-        (loss, (statistics, similarities)), gradient = evaluate(
-            state.parameters, state.statistics, pixels, labels
+        memory, references = state.memory, None
+        if memory is not None:
+            references = memory.references(active=number >= experiment.memory_warmup_steps)
+        photos = recolour(pixels, colour)
+        batch = evaluate(state.parameters, state.statistics, references, photos, labels)
+        updates, moments = optimizer.update(batch.gradient, state.optimizer, state.parameters)
+        norm = optax.tree.norm(batch.gradient)
+        finite = (
+            jnp.isfinite(batch.loss) & jnp.isfinite(norm) & jnp.isfinite(optax.tree.norm(updates))
         )
-        updates, moments = optimizer.update(gradient, state.optimizer, state.parameters)
-        norm = optax.tree.norm(gradient)
-        finite = jnp.isfinite(loss) & jnp.isfinite(norm) & jnp.isfinite(optax.tree.norm(updates))
         following = TrainState(
             step=state.step + 1,
             parameters=optax.apply_updates(state.parameters, updates),
-            statistics=statistics,
+            statistics=batch.statistics,
             optimizer=moments,
+            average=state.average,
+            memory=None if memory is None else remember(memory, batch.embeddings, labels),
         )
+        following = _averaged(following, number, experiment.average_decay)
         applies = finite & (state.step == number)
         state = jax.tree.map(partial(jnp.where, applies), following, state)
-        positive, negative = similarities
-        return state, StepMetrics(state.step, loss, norm, schedule(number), positive, negative)
+        return state, StepMetrics(
+            state.step,
+            jnp.max(flags),
+            batch.loss,
+            norm,
+            schedule(number),
+            *_similarities(batch.embeddings, labels),
+            jnp.mean(jnp.any(batch.embedding_gradient != 0, axis=1)),
+            embedding_rank(batch.embeddings),
+        )
 
-    return jax.jit(step, donate_argnums=0)
-
-
-def loss_and_gradient(experiment: Experiment, config: ModelConfig) -> LossAndGradient:
-    """Return `(parameters, statistics, pixels, labels) -> ((loss, auxiliary), gradient)`."""
-    return jax.value_and_grad(partial(_loss, experiment, config), has_aux=True)
-
-
-def _loss(
-    experiment: Experiment,
-    config: ModelConfig,
-    parameters: Arrays,
-    statistics: Arrays,
-    pixels: Pixels,
-    labels: Labels,
-) -> LossAndRest:
-    model = from_flat(config, {**parameters, **statistics})
-    if experiment.trains_batch_norm:
-        model.train()  # type: ignore[no-untyped-call]
-    embeddings = model(pixels, frozen_stages=experiment.frozen_stages)
-    updated = to_flat(model)
-    loss = multi_similarity_loss(
-        embeddings,
-        labels,
-        alpha=experiment.alpha,
-        beta=experiment.beta,
-        base=experiment.base,
-        epsilon=experiment.epsilon,
+    everywhere, spread = whole(mesh), by_rows(mesh)
+    return jax.jit(
+        step,
+        donate_argnums=0,
+        in_shardings=(everywhere, everywhere, spread, spread, spread, spread),
+        out_shardings=everywhere,
     )
-    return loss, ({name: updated[name] for name in statistics}, _similarities(embeddings, labels))
+
+
+def embedding_rank(embeddings: Embeddings) -> Float[Array, ""]:
+    """(Σλ)² / Σλ² of the rows' covariance, from their products alone; 0 for equal rows.
+
+    The participation ratio: how many directions hold the variance, if each held as much.
+    """
+    centred = embeddings - jnp.mean(embeddings, axis=0)
+    products = centred @ centred.T
+    total, square = jnp.trace(products), jnp.sum(products**2)
+    return jnp.where(square > 0, total**2 / jnp.where(square > 0, square, 1), 0.0)
+
+
+def _averaged(state: TrainState, number: StepNumber, decay: float) -> TrainState:
+    """Move the average towards the state; fast at first, for it begins at untrained weights."""
+    if not decay:
+        return state
+    # The warm-up of the decay that TensorFlow's ExponentialMovingAverage made usual.
+    share = 1 - jnp.minimum(decay, (1 + number) / (10 + number))
+    average: Arrays = optax.incremental_update(state.arrays, state.average, share)
+    return TrainState(**{**vars(state), "average": average})
 
 
 def _similarities(
-    embeddings: Float[Array, "batch dim"], labels: Labels
+    embeddings: Embeddings, labels: Labels
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean cosine of unit rows with equal labels, self excluded, and of those with others."""
     cosines = embeddings @ embeddings.T

@@ -2,17 +2,19 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import jaxtyping
 import pytest
 
 from trainer import experiments
 from trainer.errors import TrainingError
-from trainer.training.experiment import Experiment
+from trainer.losses.registry import names
+from trainer.training.experiment import Experiment, LossName
 
 
 def test_an_experiment_survives_json(experiment: Callable[..., Experiment]) -> None:
-    asked = experiment(epsilon=None)
+    asked = experiment(loss="contrastive", loss_options={"epsilon": None})
     assert Experiment.from_dict(json.loads(json.dumps(asked.to_dict()))) == asked
 
 
@@ -32,6 +34,13 @@ def test_a_nested_difference_is_found() -> None:
     stored["augmentation"]["scale"] = [0.5, 1.0]
     assert Experiment().differences(stored) == [
         "augmentation.scale: [0.5, 1.0] in the run, [0.3, 1.0] asked"
+    ]
+
+
+def test_an_option_left_at_its_default_differs_from_one_set_to_none() -> None:
+    stored = Experiment(loss_options={"epsilon": None}).to_dict()
+    assert Experiment().differences(stored) == [
+        "loss_options.epsilon: None in the run, its default asked"
     ]
 
 
@@ -66,6 +75,14 @@ def test_every_value_out_of_range_is_listed(monkeypatch: pytest.MonkeyPatch) -> 
     assert "steps: expected at least 0; found -1" in message
     assert "holdout: expected at least 0 and below 1; found 1.0" in message
     assert "learning_rate: expected above 0; found 0.0" in message
+
+
+def test_a_batch_in_parts_needs_a_divisor_and_frozen_statistics() -> None:
+    with pytest.raises(TrainingError) as caught:
+        Experiment(gradient_chunks=5)
+    assert "expected a divisor of the batch's 64 photos; found 5" in str(caught.value)
+    assert "expected batch_norm frozen" in str(caught.value)
+    assert Experiment(gradient_chunks=8, batch_norm="frozen").gradient_chunks == 8
 
 
 def test_an_unknown_field_is_named() -> None:
@@ -109,3 +126,7 @@ def test_options_that_scripts_rely_on_keep_names_and_defaults() -> None:
     }
     assert promised.items() <= defaults.items()
     assert "steps" in defaults
+
+
+def test_every_loss_can_be_asked_for() -> None:
+    assert sorted(get_args(LossName)) == sorted(names())

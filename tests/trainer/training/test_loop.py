@@ -74,7 +74,12 @@ def test_the_loss_falls_and_the_curves_can_be_read(trained: str) -> None:
         "learning_rate",
         "positive_similarity",
         "negative_similarity",
+        "active_share",
+        "embedding_rank",
         "photos_per_second",
+        "steps_per_second",
+        "input_wait",
+        "device_wait",
     }
     points = curves.Scalars("loss")
     assert [point.step for point in points] == list(range(1, 49))

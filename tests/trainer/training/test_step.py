@@ -1,23 +1,41 @@
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import Mesh
 
 from trainer.model.parameters import to_flat
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
-from trainer.training.step import StepMetrics, TrainingStep, TrainState, initial_state, make_step
+from trainer.training.mesh import device_mesh, put_rows, put_whole
+from trainer.training.state import TrainState, initial_state
+from trainer.training.step import StepMetrics, TrainingStep, embedding_rank, make_step
 
 LABELS = np.repeat(np.arange(4, dtype=np.int32), 3)
+UNCHANGED = np.tile(np.array([1, 1, 1, 0], np.float32), (12, 1))
+
+
+def one_device() -> Mesh:
+    return device_mesh(12, jax.devices()[:1])
+
+
+def placed(number: int, pixels: np.ndarray, flag: int = 0) -> tuple[jax.Array, ...]:
+    rows = (np.full(1, flag, np.int32), pixels, UNCHANGED, LABELS)
+    mesh = one_device()
+    return (put_whole(mesh, np.int32(number)), *(put_rows(mesh, array) for array in rows))
 
 
 def begin(experiment: Experiment) -> tuple[TrainingStep, TrainState]:
     config = initial_config(experiment)
-    model = initial_model(experiment, config)
-    return make_step(experiment, config), initial_state(experiment, to_flat(model))
+    arrays = to_flat(initial_model(experiment, config))
+    state = initial_state(experiment, config, arrays, classes=4)
+    mesh = one_device()
+    return make_step(experiment, config, mesh), jax.tree.map(partial(put_whole, mesh), state)
 
 
 def apply(
@@ -25,8 +43,9 @@ def apply(
 ) -> tuple[TrainState, StepMetrics]:
     if pixels is None:
         pixels = np.random.default_rng(number).integers(0, 256, (12, 32, 32, 3), np.uint8)
+    inputs = placed(number, pixels)
     with jax.transfer_guard("disallow"):
-        return step(state, *jax.device_put((np.int32(number), pixels, LABELS)))
+        return step(state, *inputs)
 
 
 def copied(state: TrainState) -> TrainState:
@@ -78,7 +97,7 @@ def test_a_step_that_is_not_finite_and_all_after_it_leave_the_state(
     state, _ = apply(step, state, 0)
     poisoned = {**state.parameters, "head/bias": state.parameters["head/bias"] * jnp.nan}
     good = jax.tree.map(jnp.copy, state.parameters)
-    state = TrainState(state.step, poisoned, state.statistics, state.optimizer)
+    state = replace(state, parameters=poisoned)
     before = copied(state)
     state, metrics = apply(step, state, 1)
     assert not np.isfinite(metrics.loss)
@@ -88,7 +107,7 @@ def test_a_step_that_is_not_finite_and_all_after_it_leave_the_state(
         for new, old in zip(jax.tree.leaves(state), jax.tree.leaves(before), strict=True)
     )
     # Even where the next batch would be fine: the loop is told of step 1, not of a later one.
-    state = TrainState(state.step, good, state.statistics, state.optimizer)
+    state = replace(state, parameters=good)
     state, metrics = apply(step, state, 2)
     assert np.isfinite(metrics.loss)
     assert int(metrics.step) == 1
@@ -106,3 +125,55 @@ def test_similarities_are_the_means_over_pairs(head_only: Callable[..., Experime
     _, metrics = apply(step, state, 0, pixels)
     assert float(metrics.positive_similarity) == pytest.approx(positive, abs=1e-5)
     assert float(metrics.negative_similarity) == pytest.approx(negative, abs=1e-5)
+
+
+def test_a_photo_that_the_loss_does_not_move_is_not_active(
+    head_only: Callable[..., Experiment],
+) -> None:
+    _, all_kept = apply(*begin(head_only(loss_options={"epsilon": None})), 0)
+    assert float(all_kept.active_share) == 1.0
+    # No pair is within a margin of −2 of the hardest: cosines differ by 2 at most.
+    _, none_kept = apply(*begin(head_only(loss_options={"epsilon": -2.0})), 0)
+    assert float(none_kept.active_share) == 0.0
+    assert float(none_kept.loss) == 0.0
+
+
+def test_the_rank_of_embeddings_counts_the_directions_that_they_fill() -> None:
+    line = np.linspace(-1, 1, 10)[:, None] * np.ones(4)
+    assert float(embedding_rank(jnp.asarray(line))) == pytest.approx(1.0, rel=1e-5)
+    square = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32) + 7
+    assert float(embedding_rank(jnp.asarray(square))) == pytest.approx(2.0, rel=1e-4)
+    assert float(embedding_rank(jnp.ones((5, 3)))) == 0.0
+
+
+def test_the_average_follows_the_weights_slowly(head_only: Callable[..., Experiment]) -> None:
+    step, state = begin(head_only(average_decay=0.9))
+    average = np.asarray(state.average["head/kernel"])
+    for number in range(3):
+        state, _ = apply(step, state, number)
+        share = 1 - min(0.9, (1 + number) / (10 + number))
+        average = average + share * (np.asarray(state.parameters["head/kernel"]) - average)
+        np.testing.assert_allclose(state.average["head/kernel"], average, rtol=1e-5, atol=1e-7)
+    assert state.average.keys() == state.arrays.keys()
+
+
+def test_the_memory_counts_after_its_warm_up(head_only: Callable[..., Experiment]) -> None:
+    asked = {"loss": "contrastive", "learning_rate": 1e-9}
+    plain, state = begin(head_only(**asked))
+    losses = []
+    for number in range(3):
+        state, metrics = apply(plain, state, number)
+        losses.append(float(metrics.loss))
+    step, state = begin(head_only(**asked, memory_size=24, memory_warmup_steps=2))
+    for number in range(3):
+        state, metrics = apply(step, state, number)
+        same = float(metrics.loss) == pytest.approx(losses[number], rel=1e-5)
+        assert same == (number < 2)
+    assert int(state.memory.filled) == 24
+    assert int(state.memory.pointer) == 12
+
+
+def test_a_flag_of_any_device_is_seen(head_only: Callable[..., Experiment]) -> None:
+    step, state = begin(head_only())
+    inputs = placed(0, np.zeros((12, 32, 32, 3), np.uint8), flag=1)
+    assert int(step(state, *inputs)[1].interrupted) == 1

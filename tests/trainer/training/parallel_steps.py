@@ -1,0 +1,105 @@
+"""Run by test_mesh.py in a process with eight virtual devices: steps on a mesh, to an .npz.
+
+python -m tests.trainer.training.parallel_steps OUT
+"""
+
+import sys
+from functools import partial
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from trainer.losses.references import References
+from trainer.model.parameters import to_flat
+from trainer.training.experiment import Experiment
+from trainer.training.gradient import make_loss_and_gradient
+from trainer.training.initial import initial_config, initial_model
+from trainer.training.mesh import by_rows, device_mesh, put_rows, put_whole, whole
+from trainer.training.state import TrainState, initial_state
+from trainer.training.step import make_step
+
+BATCH, SIDE, STEPS, MEMORY = 16, 32, 3, 24
+DEVICES = (1, 2, 4, 8)
+# BatchNorm learns the statistics of the whole batch; one stage keeps compiling short.
+EXPERIMENT = Experiment(
+    architecture="resnet18",
+    width=4,
+    embedding_dim=16,
+    image_size=SIDE,
+    steps=STEPS,
+    products_per_batch=4,
+    photos_per_product=4,
+    frozen_stages=3,
+    learning_rate=1e-3,
+    memory_size=MEMORY,
+    memory_warmup_steps=1,
+)
+CONFIG = initial_config(EXPERIMENT)
+
+
+def batch(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(number)
+    pixels = random.integers(0, 256, (BATCH, SIDE, SIDE, 3), np.uint8)
+    colour = np.array([1, 1, 1, 0], np.float32) + random.normal(0, 0.05, (BATCH, 4))
+    return pixels, colour.astype(np.float32), random.permutation(BATCH).astype(np.int32) % 4
+
+
+def steps(devices: int) -> dict[str, np.ndarray]:
+    """Losses of some steps, the first without the memory, and the state after them."""
+    mesh, state = begin(devices)
+    step = make_step(EXPERIMENT, CONFIG, mesh)
+    losses = []
+    for number in range(STEPS):
+        inputs = [put_rows(mesh, rows) for rows in (np.zeros(devices, np.int32), *batch(number))]
+        state, metrics = step(state, put_whole(mesh, np.int32(number)), *inputs)
+        losses.append(float(metrics.loss))
+    arrays = {name: np.asarray(value) for name, value in state.arrays.items()}
+    memory = {f"memory/{name}": np.asarray(value) for name, value in vars(state.memory).items()}
+    return {"losses": np.array(losses), **arrays, **memory}
+
+
+def gradients(devices: int) -> dict[str, np.ndarray]:
+    """Value and gradient of a batch, without a memory that counts and with one."""
+    mesh, state = begin(devices)
+    everywhere, rows = whole(mesh), by_rows(mesh)
+    evaluate = jax.jit(
+        make_loss_and_gradient(EXPERIMENT, CONFIG),
+        in_shardings=(everywhere, everywhere, everywhere, rows, rows),
+    )
+    pixels, _, labels = (put_rows(mesh, array) for array in batch(0))
+    random = np.random.default_rng(9)
+    remembered = random.normal(size=(MEMORY, 16)).astype(np.float32)
+    found = {}
+    for kind, valid in (("plain", False), ("memory", True)):
+        memory = References(
+            *(
+                put_whole(mesh, array)
+                for array in (
+                    remembered / np.linalg.norm(remembered, axis=1, keepdims=True),
+                    np.arange(MEMORY, dtype=np.int32) % 4,
+                    np.full(MEMORY, valid),
+                )
+            )
+        )
+        evaluated = evaluate(state.parameters, state.statistics, memory, pixels, labels)
+        found[f"{kind}/value"] = np.asarray(evaluated.loss)
+        for name, gradient in evaluated.gradient.items():
+            found[f"{kind}/gradient/{name}"] = np.asarray(gradient)
+        for name, statistic in evaluated.statistics.items():
+            found[f"{kind}/{name}"] = np.asarray(statistic)
+    return found
+
+
+def begin(devices: int) -> tuple[Mesh, TrainState]:
+    mesh = device_mesh(BATCH, jax.devices()[:devices])
+    arrays = to_flat(initial_model(EXPERIMENT, CONFIG))
+    state = initial_state(EXPERIMENT, CONFIG, arrays, classes=4)
+    return mesh, jax.tree.map(partial(put_whole, mesh), state)
+
+
+if __name__ == "__main__":
+    found = {f"{n}/{name}": value for n in DEVICES for name, value in gradients(n).items()}
+    for n in (1, 8):
+        found |= {f"{n}/steps/{name}": value for name, value in steps(n).items()}
+    np.savez(sys.argv[1], **found)

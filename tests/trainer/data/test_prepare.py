@@ -310,6 +310,22 @@ def test_preparing_touches_no_network(
     prepare_benchmark(sop, out, source=tree)
 
 
+def test_what_lies_there_is_not_downloaded_again(
+    sop: Benchmark, tree: Path, out: Path, server: Server
+) -> None:
+    prepare_benchmark(replace(sop, url=server.url), out, source=tree, fetch=True)
+    assert server.asked == []
+
+
+def test_a_split_too_large_for_tfds_memory_needs_no_tensorflow(
+    sop: Benchmark, tree: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Above this many bytes TFDS' shuffling writer goes through TensorFlow's file system.
+    monkeypatch.setattr("tensorflow_datasets.core.shuffle.MAX_MEM_BUFFER_SIZE", 1)
+    prepare_benchmark(sop, out, source=tree)
+    assert len(open_catalog(out).photos) == 8
+
+
 def test_the_command_prints_what_it_prepared_and_check_reads_it(
     sop: Benchmark,
     tree: Path,

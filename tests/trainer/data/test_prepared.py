@@ -124,6 +124,16 @@ def test_tensorflow_datasets_reads_it_without_tensorflow_and_without_us(
     assert seen["pixels"] == [30, 40, 3]
 
 
+def test_tfds_load_finds_it_by_name_and_version_where_its_layout_has_it(
+    original: Catalog, tmp_path: Path
+) -> None:
+    import tensorflow_datasets as tfds
+
+    prepare_catalog(tmp_path / "shop", tmp_path / "tfds" / "catalog" / builder.VERSION)
+    loaded = tfds.data_source("catalog", split="train", data_dir=tmp_path / "tfds")
+    assert len(loaded) == 6
+
+
 def test_nothing_imports_tensorflow(original: Catalog, tmp_path: Path) -> None:
     probe = (
         "import sys; from pathlib import Path\n"

@@ -74,8 +74,6 @@ def _fetched(benchmark: Benchmark, source: Path | None, out: Path) -> Path:
             f"{benchmark.homepage}, then name it with --source"
         )
     path = out.resolve().with_name(benchmark.archive_name) if source is None else source
-    if path.is_dir():
-        path = path / benchmark.archive_name
     if not path.exists():
         partial = download(benchmark.url, path)
         try:

@@ -1,5 +1,6 @@
 """Progress bars on stderr: what runs, how far, how fast, how long still."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -14,7 +15,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-console = Console(stderr=True)
+# A notebook says that it is a terminal and shows each movement of a bar on a line of its own; the
+# bars that are made for it need packages of theirs.
+console = Console(
+    stderr=True, force_jupyter=False, force_terminal=None if sys.stderr.isatty() else False
+)
 
 
 class Task(Protocol):

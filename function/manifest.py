@@ -102,7 +102,7 @@ class Manifest:
         counts: of products and images.
         golden: the photos whose vectors are checked.
         evaluation: retrieval results on unseen products, as `lookalike evaluate --json` prints,
-            without its by_category.
+            without its by_category and conventions.
         files: every other file of the release, by name relative to it.
     """
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from trainer.cli.options import OnBadPhoto
 from trainer.cli.output import print_json
@@ -30,6 +31,8 @@ class Evaluate:
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
     by_category: bool = False
     """Print a line for each category besides."""
+    conventions: bool = False
+    """Score the same vectors as other libraries and papers do, besides."""
     json: bool = False
     """Print the results as JSON on stdout, and nothing else there."""
 
@@ -50,6 +53,9 @@ class Evaluate:
             Console().print(metrics_table(results, by_category=self.by_category))
             if self.root is not None:
                 Console().print(served_table(results["served"]))
+            for task, scores in results.get("conventions", {}).items():
+                if scores:
+                    Console().print(conventions_table(scores, f"Conventions: {_TASKS[task]}"))
             console.print(f"In {self.run}: the figures as JSON, and pictures as retrieval*.png")
 
 
@@ -68,6 +74,31 @@ def metrics_table(results: Mapping[str, Any], *, by_category: bool = False) -> T
     return table
 
 
+def conventions_table(scores: Mapping[str, Mapping[str, Any]], title: str) -> Group:
+    """What the same ranking earns under each convention, and below it the rules of each."""
+    from trainer.evaluation.conventions import CONVENTIONS
+
+    table = Table("", *_CONVENTION_COLUMNS, title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.show_edge, table.pad_edge, table.collapse_padding = False, False, True
+    for column in table.columns[1:]:
+        column.no_wrap, column.justify = True, "right"
+    for name, figures in scores.items():
+        cells = (
+            _percent(*figures.get(figure, (None, None))) for figure in _CONVENTION_COLUMNS.values()
+        )
+        table.add_row(CONVENTIONS[name].label, *cells)
+    rules = "\n".join(f"{rule.label.strip()}: {rule.rules}" for rule in CONVENTIONS.values())
+    return Group(table, Text(f"\n{rules}", style="dim"))
+
+
+_CONVENTION_COLUMNS = {
+    "R@1": "recall_at_1",
+    "R@10": "recall_at_10",
+    "R-prec.": "r_precision",
+    "MAP@R": "map_at_r",
+    "P@10": "precision_at_10",
+    "MAP@10": "map_at_10",
+}
 _TASKS = {"query_to_catalog": "photo → catalogue", "leave_one_out": "leave-one-out"}
 _SHOWN = ("recall_at_1", "recall_at_5", "recall_at_10", "recall_at_100", "map_at_r")
 

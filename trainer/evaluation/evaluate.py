@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from trainer.data.records import Catalog, Photo
 from trainer.data.screen import OnBadPhoto
 from trainer.evaluation.averages import summary
+from trainer.evaluation.conventions import score_by_conventions
 from trainer.evaluation.embedding import Embed, compiled, embed_photos
 from trainer.evaluation.embedding_store import Embeddings, write_embeddings
 from trainer.evaluation.histogram import colour_histogram
@@ -31,6 +32,7 @@ def evaluate(
     catalog: Catalog,
     *,
     on_bad_photo: OnBadPhoto = "skip",
+    conventions: bool = False,
     workers: int | None = None,
 ) -> dict[str, Any]:
     """Measure a run's last checkpoint, and write what was measured into the run.
@@ -44,6 +46,7 @@ def evaluate(
         catalog: what to evaluate on.
         on_bad_photo: "skip" lists unreadable photos in the run (those of another catalogue in its
             evaluation/); "fail" raises.
+        conventions: score the same vectors as other libraries and papers do besides.
         workers: threads that decode; None: one per processor.
 
     Returns:
@@ -55,6 +58,7 @@ def evaluate(
         - products, photos: how many were evaluated.
         - catalog, catalog_name: the catalogue's fingerprint and name.
         - step: of the checkpoint.
+        - conventions, if asked for: by task what `score_by_conventions` gives.
 
     Raises:
         TrainingError: no run, no checkpoint yet, or no product was kept unseen.
@@ -73,6 +77,11 @@ def evaluate(
     )
     results = _measured(photos.photos, vectors)
     results |= {"catalog": catalog.fingerprint, "catalog_name": catalog.name, "step": step}
+    if conventions:
+        results["conventions"] = {
+            name: task and score_by_conventions(**_task_arguments(photos.photos, vectors, task))
+            for name, task in tasks(photos.photos).items()
+        }
     suffix = file_suffix(run, catalog)
     write_embeddings(run, suffix, Embeddings(photos.photos, vectors, step, catalog.name))
     run.write_json(f"evaluation{suffix}.json", results)
@@ -144,13 +153,17 @@ def _measured(photos: Sequence[Photo], vectors: Vectors) -> dict[str, Any]:
 
 
 def _retrieval(photos: Sequence[Photo], vectors: Vectors, task: Task) -> RetrievalMetrics:
-    return retrieval_metrics(
-        vectors[list(task.queries)],
-        [photos[row].product_id for row in task.queries],
-        vectors[list(task.gallery)],
-        [photos[row].product_id for row in task.gallery],
-        self_index=task.self_index,
-    )
+    return retrieval_metrics(**_task_arguments(photos, vectors, task))
+
+
+def _task_arguments(photos: Sequence[Photo], vectors: Vectors, task: Task) -> dict[str, Any]:
+    return {
+        "queries": vectors[list(task.queries)],
+        "query_ids": [photos[row].product_id for row in task.queries],
+        "gallery": vectors[list(task.gallery)],
+        "gallery_ids": [photos[row].product_id for row in task.gallery],
+        "self_index": task.self_index,
+    }
 
 
 def _picture(catalog: Catalog, vectors: Vectors) -> bytes:

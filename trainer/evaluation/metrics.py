@@ -9,22 +9,14 @@ optimistic, with them last. Cabanac, Hubert, Boughanem, Chrisment: Tie-Breaking 
 Uncontrolled Parameter on Information Retrieval Evaluation, CLEF 2010, section 4.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, Shaped
+from jaxtyping import Bool, Float, Float64, Int, Int64, Shaped
 
-from trainer.errors import LookalikeError
-from trainer.evaluation.ranking import (
-    RankedBlock,
-    can_rank_leave_one_out,
-    rank_leave_one_out,
-    rank_relevant,
-)
-
-type Ids = Sequence[str] | Sequence[int] | Shaped[np.ndarray, "_"]
+from trainer.evaluation.retrieval import Ids, rank_by_product
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,85 +178,15 @@ def retrieval_metrics(
         ValueError: the shapes do not belong together, or `self_index` is outside the gallery.
         LookalikeError: a vector has an entry that is NaN or infinite.
     """
-    if self_index is None:
-        self_index = np.full(len(queries), -1)
-    _check(queries, query_ids, gallery, gallery_ids, self_index)
-    names = np.concatenate([np.asarray(query_ids), np.asarray(gallery_ids)])
-    classes = np.unique(names, return_inverse=True)[1]
-
-    product = classes[: len(queries)]
-
+    product, blocks = rank_by_product(
+        queries, query_ids, gallery, gallery_ids, self_index=self_index, block=block
+    )
     pessimistic, optimistic = (QueryMetrics.empty(len(queries)) for _ in range(2))
-    for ranked in _ranked(queries, product, gallery, classes[len(queries) :], self_index, block):
+    for ranked in blocks:
         pessimistic.fill(ranked.queries, ranked.relevant, ranked.pessimistic)
         optimistic.fill(ranked.queries, ranked.relevant, ranked.optimistic)
         on_progress(len(ranked.queries))
     return RetrievalMetrics(tuple(ks), len(gallery), pessimistic, optimistic, product)
-
-
-def _ranked(
-    queries: Float[np.ndarray, "queries dim"],
-    query_class: Int[np.ndarray, " queries"],
-    gallery: Float[np.ndarray, "gallery dim"],
-    gallery_class: Int[np.ndarray, " gallery"],
-    self_index: Int[np.ndarray, " queries"],
-    block: int,
-) -> Iterator[RankedBlock]:
-    leave_one_out = (
-        np.array_equal(self_index, np.arange(len(gallery)))
-        and np.array_equal(query_class, gallery_class)
-        and (queries is gallery or np.array_equal(queries, gallery))
-    )
-    if leave_one_out and can_rank_leave_one_out(gallery_class):
-        return rank_leave_one_out(_unit_rows(gallery), gallery_class, block=block)
-    return rank_relevant(
-        _unit_rows(queries),
-        query_class,
-        _unit_rows(gallery),
-        gallery_class,
-        self_index,
-        block=block,
-    )
-
-
-def _check(
-    queries: np.ndarray,
-    query_ids: Ids,
-    gallery: np.ndarray,
-    gallery_ids: Ids,
-    self_index: np.ndarray,
-) -> None:
-    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            "expected queries [queries, dim] and gallery [gallery, dim]; "
-            f"found {queries.shape} and {gallery.shape}"
-        )
-    for what, found, expected in (
-        ("query_ids", len(query_ids), len(queries)),
-        ("gallery_ids", len(gallery_ids), len(gallery)),
-        ("self_index", len(self_index), len(queries)),
-    ):
-        if found != expected:
-            raise ValueError(f"expected {what} of length {expected}, one a row; found {found}")
-    if self_index.size and not -1 <= self_index.min() <= self_index.max() < len(gallery):
-        raise ValueError(
-            f"expected self_index in -1…{len(gallery) - 1}, rows of the gallery; "
-            f"found {self_index.min()}…{self_index.max()}"
-        )
-    for what, vectors in (("query", queries), ("gallery", gallery)):
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if bad.size:
-            raise LookalikeError(
-                f"{bad.size} of {len(vectors)} {what} vectors are not finite, the first is row "
-                f"{bad[0]}: the model that made them has diverged; evaluate an earlier checkpoint"
-            )
-
-
-def _unit_rows(vectors: Float[np.ndarray, "rows dim"]) -> Float32[np.ndarray, "rows dim"]:
-    vectors = vectors.astype(np.float32)
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors /= np.where(length > 0, length, 1)
-    return vectors
 
 
 def _mean(values: Shaped[np.ndarray, " queries"]) -> float:

@@ -47,16 +47,17 @@ def publish_run(
         screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS)),
         root,
         # Figures of an earlier checkpoint say nothing about this one.
-        evaluation=_published(evaluation) if evaluation.get("step") == step else {},
+        evaluation=published_figures(evaluation) if evaluation.get("step") == step else {},
         image_base_url=image_base_url,
     )
 
 
-def _published(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what grows with the catalogue: every visitor of the function is told the rest."""
+def published_figures(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what grows with the catalogue and what is for researchers alone."""
     return {
         name: {key: item for key, item in value.items() if key != "by_category"}
         if isinstance(value, dict)
         else value
         for name, value in evaluation.items()
+        if name != "conventions"
     }

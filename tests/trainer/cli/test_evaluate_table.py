@@ -5,8 +5,9 @@ from io import StringIO
 import numpy as np
 from rich.console import Console
 
-from trainer.cli.evaluate import metrics_table
+from trainer.cli.evaluate import conventions_table, metrics_table
 from trainer.evaluation.averages import summary
+from trainer.evaluation.conventions import score_by_conventions
 from trainer.evaluation.metrics import retrieval_metrics
 
 
@@ -34,3 +35,15 @@ def test_categories_have_lines_of_their_own_when_asked_for():
     assert "shoes" not in printed(vectors, categories)
     asked = printed(vectors, categories, by_category=True)
     assert asked.index("hats") < asked.index("shoes")
+
+
+def test_conventions_show_what_each_defines_and_no_more():
+    vectors = np.repeat(np.eye(3), 2, axis=0).astype(np.float32)
+    ids = np.arange(6) // 2
+    scores = score_by_conventions(vectors, ids, vectors, ids, self_index=np.arange(6))
+    file = StringIO()
+    Console(file=file, width=120).print(conventions_table(scores, "Conventions"))
+    lines = {line.split("  ")[0].strip(): line for line in file.getvalue().splitlines() if line}
+    assert lines["lookalike"].count("100.0%") == 4
+    assert lines["papers on SOP"].count("100.0%") == 2
+    assert "Oh Song" in file.getvalue()

@@ -101,6 +101,17 @@ def test_the_figures_are_those_of_the_model_on_the_functions_pixels(
     assert shared == pytest.approx(expected.to_dict(), abs=1e-5)
 
 
+def test_conventions_are_scored_when_asked_for(run_url: str, catalog: Catalog) -> None:
+    results = evaluate(run_url, catalog, conventions=True)
+    for task in ("query_to_catalog", "leave_one_out"):
+        ours = results["conventions"][task]["lookalike"]
+        for name in ("recall_at_1", "map_at_r"):
+            pessimistic, optimistic = results[task][name], results[task]["optimistic"][name]
+            assert ours[name] == pytest.approx([pessimistic, optimistic])
+    assert json.loads(Run(run_url).storage.read("evaluation.json")) == results
+    assert "conventions" not in evaluate(run_url, catalog)
+
+
 def test_all_of_another_catalogue_counts_and_what_is_bad_there_is_skipped(
     run_url: str, tmp_path: Path
 ) -> None:

@@ -124,8 +124,8 @@ def confusion_section(
         figure = Illustration(
             confusion_matrix(pairs, asked),
             "Wrong first answers: rows are the query's category, with its number of queries, "
-            "columns that of the photo that came first. The darker, the larger its share of the "
-            "row's queries; blue within the category, orange outside it.",
+            "columns that of the photo that came first. The stronger the colour, the larger "
+            "its share of the row's queries; blue within the category, orange outside it.",
             f"Confusions of categories: {_listed(pairs)}.",
         )
         return Section("Confusions", (text, figure))

@@ -165,7 +165,7 @@ def _recall_figure(material: Material) -> Markup:
                 )
         axes.set_xticks(range(4), [f"R@{k}" for k in _DEPTHS])
         axes.set_ylim(0, 1.12)
-        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
         axes.grid(visible=False, axis="x")
         figure.legend(loc="outside upper left", ncols=4)
         return inline_svg(figure)
@@ -186,7 +186,7 @@ def _category_figure(rows: Sequence[Mapping[str, Any]], average: float) -> Marku
         axes.set_yticks(range(len(rows)), labels)
         axes.set_ylim(len(rows) - 0.5, -1.3)
         axes.set_xlim(0, 1.02)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
         return inline_svg(figure)
@@ -210,4 +210,4 @@ def _percent(value: float | None) -> str | None:
 
 def _interval(ends: Sequence[float | None]) -> str | None:
     low, high = ends
-    return None if low is None or high is None else f"{low:.1%} – {high:.1%}"
+    return None if low is None or high is None else f"{low:.1%}\u00a0–\u00a0{high:.1%}"

@@ -140,7 +140,7 @@ def similarity_figure(found: Similarities) -> Markup:
         axes.set_xlim(max(-1.0, low - 0.05), min(1.0, high + 0.02))
         axes.set_xlabel("cosine similarity of two photos")
         axes.set_ylabel("share of pairs, each 0.01")
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
         axes.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2)
         return inline_svg(figure)
 

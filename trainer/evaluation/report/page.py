@@ -114,7 +114,7 @@ def _tiles(material: Material, checks: Sequence[Check]) -> list[Tile]:
     figures = material.figures
     if material.evaluation is not None and figures is not None and figures["queries"]:
         low, high = figures["confidence_95"]["recall_at_1"]
-        interval = "" if low is None else f", 95 %: {low:.1%}\u00a0–\u00a0{high:.1%}"
+        interval = "" if low is None else f", 95 %: {100 * low:.1f}–{high:.1%}"
         tiles = [
             Tile("R@1", f"{figures['recall_at_1']:.1%}", TASKS[material.task] + interval),
             Tile("R@10", f"{figures['recall_at_10']:.1%}", f"{figures['queries']:,} queries"),

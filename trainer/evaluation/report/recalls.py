@@ -210,4 +210,4 @@ def _percent(value: float | None) -> str | None:
 
 def _interval(ends: Sequence[float | None]) -> str | None:
     low, high = ends
-    return None if low is None or high is None else f"{low:.1%}\u00a0–\u00a0{high:.1%}"
+    return None if low is None or high is None else f"{100 * low:.1f}–{high:.1%}"

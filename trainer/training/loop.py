@@ -15,6 +15,7 @@ from trainer.data.records import Catalog
 from trainer.data.sampler import PKSampler
 from trainer.data.screen import OnBadPhoto
 from trainer.errors import TrainingError
+from trainer.losses.registry import loss_function
 from trainer.model.config import ModelConfig
 from trainer.model.parameters import to_flat
 from trainer.progress import console, progress_bar
@@ -91,6 +92,8 @@ def train(
     keep_compiled_programs()
     run = Run(run_url)
     config = initial_config(experiment)
+    # Asked for here only to be refused, where it must be, before photos are read.
+    loss_function(experiment.loss, experiment.loss_options)
     mesh = device_mesh(experiment.batch_size if experiment.steps else 0)
     run.claim(experiment, config, catalog)
     with run.checkpoints() as checkpoints:

@@ -15,10 +15,8 @@ import pytest
 from function.storage import open_storage
 from tests.ports import free_port
 from trainer.data.catalog import open_catalog
-from trainer.errors import TrainingError
 from trainer.model.parameters import to_flat
 from trainer.tracking import read_curves
-from trainer.training.distributed import connect
 from trainer.training.experiment import Experiment
 from trainer.training.loop import train
 from trainer.training.run import Run
@@ -118,6 +116,8 @@ def arrays(run: str) -> dict[str, np.ndarray]:
     return {name: np.asarray(array) for name, array in to_flat(Run(run).load()[0]).items()}
 
 
+# Four trainings, of which each may wait for two others' compilers.
+@pytest.mark.timeout(900)
 def test_two_processes_learn_what_one_learns_and_a_killed_one_changes_nothing(
     pair: Callable[[str], Pair], shop: Path, tmp_path: Path
 ) -> None:
@@ -149,6 +149,7 @@ def test_two_processes_learn_what_one_learns_and_a_killed_one_changes_nothing(
     assert all(np.array_equal(array, expected[name]) for name, array in arrays(killed.run).items())
 
 
+@pytest.mark.timeout(900)
 def test_where_one_process_is_told_to_leave_all_save_the_same_step(
     pair: Callable[[str], Pair],
 ) -> None:
@@ -166,13 +167,34 @@ def test_where_one_process_is_told_to_leave_all_save_the_same_step(
     assert f"Another process stopped training after step {step}" in results[0][2].replace("\n", " ")
 
 
-def test_a_cluster_that_must_be_there_and_is_not_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("JAX_COORDINATOR_ADDRESS", raising=False)
-    with pytest.raises(TrainingError, match="JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES"):
-        connect("on")
+def connected(mode: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """In a process of its own: joining comes before anything else that JAX does."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+    }
+    code = (
+        "import sys; from trainer.errors import TrainingError\n"
+        "from trainer.training.distributed import connect, share\n"
+        f"try:\n    connect({mode!r}); print(share())\n"
+        "except TrainingError as error:\n    sys.exit(str(error))\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment | variables, capture_output=True, text=True
+    )
 
 
-def test_an_index_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JAX_PROCESS_ID", "first")
-    with pytest.raises(TrainingError, match="JAX_PROCESS_ID: expected a number; found 'first'"):
-        connect("auto")
+def test_a_cluster_that_must_be_there_and_is_not_is_named() -> None:
+    found = connected("on")
+    assert found.returncode == 1
+    assert "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES" in found.stderr
+
+
+def test_a_machine_of_no_cluster_trains_alone() -> None:
+    assert connected("auto").stdout == "(0, 1)\n"
+
+
+def test_an_index_that_is_no_number_is_named() -> None:
+    found = connected("auto", JAX_PROCESS_ID="first")
+    assert "JAX_PROCESS_ID: expected a number; found 'first'" in found.stderr

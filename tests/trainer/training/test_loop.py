@@ -2,9 +2,13 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -13,13 +17,14 @@ from function.storage import Storage, open_storage
 from trainer.data.augmentation import Augmentation
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
-from trainer.errors import ExperimentChanged, NotFinite, TrainingError
+from trainer.errors import ExperimentChanged, LookalikeError, NotFinite, TrainingError
 from trainer.model.parameters import to_flat
 from trainer.training import loop
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.loop import train
 from trainer.training.run import Run
+from trainer.training.state import abstract_items
 
 Start = Callable[[str, Experiment], "subprocess.Popen[str]"]
 
@@ -63,6 +68,9 @@ LONG = Experiment(
     frozen_stages=2,
     checkpoint_every=4,
     log_every=1,
+    memory_size=36,
+    memory_warmup_steps=4,
+    average_decay=0.9,
 )
 
 
@@ -121,6 +129,72 @@ def test_training_killed_and_started_again_ends_with_the_same_bits(
     assert 0 < summary.resumed_from < 48
     assert summary.steps == 48
     assert same(url, trained)
+
+
+def everything(url: str, experiment: Experiment) -> dict[str, np.ndarray]:
+    """Each array of a run's last checkpoint: weights, moments, proxies, memory, average."""
+    run = Run(url)
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    classes = len(run.read_json("split.json")["train"])
+    like = abstract_items(experiment, run.model_config, classes, here)
+    with run.checkpoints(read_only=True) as checkpoints:
+        state = checkpoints.restore(checkpoints.latest, like)
+    leaves = jax.tree_util.tree_leaves_with_path(state.items())
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "arcface", "centres_per_class": 2},
+        {"loss": "contrastive", "memory_size": 30, "memory_warmup_steps": 2, "gradient_chunks": 3},
+        {"average_decay": 0.99, "dtype": "bfloat16"},
+    ],
+    ids=["proxies", "memory in parts", "average in bfloat16"],
+)
+def test_every_array_of_a_resumed_run_is_that_of_one_trained_straight(
+    changes: dict[str, Any],
+    tmp_path: Path,
+    catalog: Catalog,
+    head_only: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = head_only(steps=9, checkpoint_every=100, **changes)
+    straight, resumed = str(tmp_path / "straight"), str(tmp_path / "resumed")
+    train(catalog, straight, asked)
+
+    @contextmanager
+    def told_at_the_fourth_step() -> Iterator[Callable[[], str | None]]:
+        asked = count(1)
+        yield lambda: "SIGTERM" if next(asked) >= 4 else None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "interruption", told_at_the_fourth_step)
+        with pytest.raises(TrainingError, match="SIGTERM stopped training after step 5 of 9"):
+            train(catalog, resumed, asked)
+    assert train(catalog, resumed, asked).resumed_from == 5
+    expected, found = everything(straight, asked), everything(resumed, asked)
+    assert expected.keys() == found.keys()
+    assert all(np.array_equal(found[name], array) for name, array in expected.items())
+
+
+def test_a_profile_is_written_where_it_is_asked_for(
+    tmp_path: Path, catalog: Catalog, head_only: Callable[..., Experiment]
+) -> None:
+    url = str(tmp_path / "run")
+    train(catalog, url, head_only(steps=16), profile=True)
+    written = open_storage(url).list("profile")
+    assert any(name.endswith(".xplane.pb") for name in written)
+    assert any(name.endswith("perfetto_trace.json.gz") for name in written)
+
+
+def test_an_unknown_option_of_the_loss_is_named_before_photos_are_read(
+    tmp_path: Path, catalog: Catalog, head_only: Callable[..., Experiment]
+) -> None:
+    url = tmp_path / "run"
+    with pytest.raises(LookalikeError, match="has no option 'gamma'"):
+        train(catalog, str(url), head_only(loss_options={"gamma": 2.0}))
+    assert not url.exists()
 
 
 def test_sigterm_saves_and_leaves_and_the_same_command_goes_on(

@@ -25,8 +25,8 @@ ZERO_LOSS_SHARE = 0.1
 # contrastive self-supervised learning, ICLR 2022).
 BATCH_RANK_SHARE = 0.2
 
-# The rank may settle as products come together; that half of its highest value is lost again is no
-# settling.
+# As photos of a product come together the rank settles near P - 1, from whatever is above it. Half
+# of what it had reached of these being lost again is no settling.
 BATCH_RANK_FALL = 0.5
 
 # Of the directions that there are, a tenth or less: a vector of a tenth of the length would do.
@@ -178,15 +178,17 @@ def _batch_rank(curves: Sequence[Mapping[str, Any]], most: int) -> Iterator[Chec
     values = _series(curves, "embedding_rank")
     if values.size and most > 0:
         last, highest = float(_tail(values).mean()), float(values.max())
-        fell, low = last < BATCH_RANK_FALL * highest, last < BATCH_RANK_SHARE * most
+        fell = last < BATCH_RANK_FALL * min(highest, most)
+        low = last < BATCH_RANK_SHARE * most
         means = {
-            (False, False): f"A batch uses {last / most:.0%} of the {most} directions that its "
-            f"products could span; under {BATCH_RANK_SHARE:.0%}, or at half of its highest value, "
-            "they would be collapsing.",
+            (False, False): f"A batch's products can span {most} directions; under "
+            f"{BATCH_RANK_SHARE * most:.1f}, or if half of what was reached of them were lost "
+            "again, they would be collapsing.",
             (False, True): f"Under {BATCH_RANK_SHARE:.0%} of the {most} directions that a batch's "
             "products could span: they share a few. A lower learning rate, or stronger negatives.",
-            (True, False): f"It had been {highest:.1f}: more than half is lost again. Look at "
-            "where it falls, and lower the learning rate.",
+            (True, False): f"It had reached {min(highest, most):.1f} of the {most} directions that "
+            "a batch's products can span: more than half is lost again. Look at where it falls, "
+            "and lower the learning rate.",
         }
         yield Check(
             "Embedding rank while training",

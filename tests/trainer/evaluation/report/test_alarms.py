@@ -70,6 +70,11 @@ def test_each_sign_raises_its_alarm_alone(values: dict[str, Any], name: str) -> 
     assert trained(**values) == {name}
 
 
+def test_photos_of_a_product_coming_together_are_no_collapse() -> None:
+    """Random networks spread photos everywhere; 16 products then settle near 15 directions."""
+    assert trained(embedding_rank=np.linspace(30, 12.7, 40)) == set()
+
+
 def test_a_batch_of_few_products_cannot_span_many_directions() -> None:
     """Two products span one direction: a rank of 1 is all there can be."""
     few = training_checks(curves(embedding_rank=1.0), products_per_batch=2, embedding_dim=128)

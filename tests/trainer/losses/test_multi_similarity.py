@@ -1,4 +1,4 @@
-"""The loss against its formula, a published implementation, finite differences and bad batches."""
+"""What is the multi-similarity loss's own: its miner, near-ties, a published implementation."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,9 @@ DEFAULT = {"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1}
 UNMINED = DEFAULT | {"epsilon": None}
 
 value_and_gradient = jax.jit(
-    jax.value_and_grad(multi_similarity_loss), static_argnames=tuple(DEFAULT)
+    jax.value_and_grad(multi_similarity_loss),
+    static_argnames=tuple(DEFAULT),
+    compiler_options={"xla_backend_optimization_level": 0},  # most of the time goes to compiling
 )
 
 
@@ -126,26 +128,10 @@ DEGENERATE = {
     "no positives": (np.eye(4, dtype=np.float32) + 0.3, [0, 1, 2, 3]),
     "no negatives": (np.eye(4, dtype=np.float32) + 0.3, [7, 7, 7, 7]),
     "one row": (np.ones((1, 3), np.float32), [0]),
-    "identical rows in one class": (np.ones((3, 4), np.float32), [0, 0, 0]),
-    "identical rows across classes": (np.ones((4, 4), np.float32), [0, 0, 1, 1]),
-    "opposite rows in one class": (np.array([[1, 0], [-1, 0]], np.float32), [0, 0]),
-    "all rows zero": (np.zeros((4, 3), np.float32), [0, 0, 1, 1]),
-    "rows whose squares overflow": (np.eye(4, dtype=np.float32) * 1e30 + 1e29, [0, 0, 1, 1]),
-    "rows whose squares vanish": (np.eye(4, dtype=np.float32) * 1e-30 + 1e-31, [0, 0, 1, 1]),
 }
 
 
-@pytest.mark.parametrize("options", [DEFAULT, UNMINED], ids=["mined", "unmined"])
 @pytest.mark.parametrize("name", DEGENERATE)
-def test_loss_and_gradient_stay_finite_on_a_degenerate_batch(name, options):
-    rows, labels = DEGENERATE[name]
-    loss, gradient = value_and_gradient(jnp.array(rows), jnp.array(labels), **options)
-    assert np.isfinite(loss)
-    assert float(loss) >= 0
-    assert np.isfinite(gradient).all()
-
-
-@pytest.mark.parametrize("name", ["no positives", "no negatives", "one row"])
 def test_an_anchor_without_an_opponent_mines_nothing(name):
     rows, labels = DEGENERATE[name]
     assert float(multi_similarity_loss(jnp.array(rows), jnp.array(labels))) == 0.0
@@ -163,46 +149,6 @@ def test_a_zero_row_counts_as_orthogonal_to_all_and_gets_no_gradient():
     )
     assert not gradient[1].any()
     assert gradient[0].any()
-
-
-def test_the_length_of_a_row_does_not_matter():
-    labels = np.repeat(np.arange(4), 3)
-    rows = clustered(1, labels)
-    lengths = np.logspace(-12, 12, 12, dtype=np.float32)[:, None]
-    assert float(multi_similarity_loss(rows * lengths, labels)) == pytest.approx(
-        float(multi_similarity_loss(rows, labels)), rel=1e-5
-    )
-
-
-def test_the_order_of_the_rows_and_the_names_of_the_classes_do_not_matter():
-    labels = np.repeat(np.arange(4), 3)
-    rows = clustered(2, labels)
-    order = np.random.default_rng(0).permutation(labels.size)
-    loss, gradient = value_and_gradient(rows, labels)
-    renamed = np.array([-5, 1000, 7, 0])[labels]
-    shuffled_loss, shuffled_gradient = value_and_gradient(rows[order], renamed[order])
-    assert float(shuffled_loss) == pytest.approx(float(loss), rel=1e-6)
-    np.testing.assert_allclose(shuffled_gradient, gradient[order], atol=1e-6)
-
-
-@pytest.mark.parametrize("options", [DEFAULT, UNMINED])
-def test_bfloat16_rows_are_summed_in_float32(options):
-    labels = np.repeat(np.arange(8), 4)
-    rows = jnp.array(clustered(4, labels, dim=64), jnp.bfloat16)
-    loss, gradient = value_and_gradient(rows, labels, **options)
-    assert loss.dtype == jnp.float32
-    assert gradient.dtype == jnp.bfloat16
-    # The same rounded rows, widened first: only the gradient's own type may differ.
-    wide_loss, wide_gradient = value_and_gradient(rows.astype(jnp.float32), labels, **options)
-    assert float(loss) == pytest.approx(float(wide_loss), rel=1e-6)
-    np.testing.assert_allclose(gradient.astype(jnp.float32), wide_gradient, rtol=1e-2, atol=1e-6)
-
-
-@pytest.mark.parametrize("options", [DEFAULT, UNMINED], ids=["mined", "unmined"])
-def test_a_row_that_is_not_a_number_shows_in_the_loss(options):
-    rows = clustered(5, np.array([0, 0, 1, 1]))
-    rows[2, 0] = np.nan
-    assert np.isnan(multi_similarity_loss(rows, np.array([0, 0, 1, 1]), **options))
 
 
 def test_compiles_once_whatever_the_labels():

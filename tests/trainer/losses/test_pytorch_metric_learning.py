@@ -64,9 +64,10 @@ def test_equals_pytorch_metric_learning_in_value_and_gradient(result):
 
         if name == "smooth_ap":
             tolerance = 1e-6  # its average precisions are float32
-        found, gradients = jax.value_and_grad(value, argnums=tuple(range(len(arguments))))(
-            *arguments
-        )
+        found, gradients = jax.jit(
+            jax.value_and_grad(value, argnums=tuple(range(len(arguments)))),
+            compiler_options={"xla_backend_optimization_level": 0},
+        )(*arguments)
         assert float(found) == pytest.approx(result["loss"], rel=tolerance)
         for key, gradient in zip(("gradient", "proxy_gradient"), gradients, strict=False):
             expected = np.array(result[key])

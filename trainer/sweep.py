@@ -17,6 +17,7 @@ from trainer.data.screen import OnBadPhoto
 from trainer.errors import TrainingError
 from trainer.evaluation.evaluate import evaluate
 from trainer.progress import console
+from trainer.tracking import TrackerName
 from trainer.training.experiment import Experiment
 from trainer.training.loop import train
 from trainer.training.run import Run
@@ -93,6 +94,7 @@ def sweep(
     experiment: Experiment,
     seeds: Sequence[int],
     *,
+    trackers: Sequence[TrackerName] = ("tensorboard",),
     on_bad_photo: OnBadPhoto = "skip",
 ) -> Sweep:
     """Train and evaluate each seed, or what of it is missing, and sum up.
@@ -105,6 +107,7 @@ def sweep(
         out_url: a folder or gs://bucket/prefix.
         experiment: what to train; its own seed does not matter.
         seeds: one or more, each once.
+        trackers: where curves go, beside each run's curves.jsonl.
         on_bad_photo: "skip" lists unreadable photos in each run; "fail" raises.
 
     Raises:
@@ -121,7 +124,9 @@ def sweep(
     for seed in seeds:
         runs.append(f"{storage.url}/seed-{seed}")
         console.print(f"Seed {seed}, {len(runs)} of {len(seeds)}: {runs[-1]}", highlight=False)
-        results.append(_result(catalog, runs[-1], replace(experiment, seed=seed), on_bad_photo))
+        seeded = replace(experiment, seed=seed)
+        train(catalog, runs[-1], seeded, trackers=trackers, on_bad_photo=on_bad_photo)
+        results.append(_result(catalog, runs[-1], seeded, on_bad_photo))
         found = Sweep(tuple(seeds[: len(runs)]), tuple(runs), _spreads(results))
         data = json.dumps(found.to_dict(), indent=2) + "\n"
         storage.write(f"{SWEEP}.json", data.encode(), content_type="application/json")
@@ -133,7 +138,6 @@ def _result(
     catalog: Catalog, run_url: str, experiment: Experiment, on_bad_photo: OnBadPhoto
 ) -> Mapping[str, Any]:
     """What `evaluate` says of the trained run: what it said before, if that was of the same."""
-    train(catalog, run_url, experiment, on_bad_photo=on_bad_photo)
     before = Run(run_url).read_json("evaluation.json")
     if before and (before["step"], before["catalog"]) == (experiment.steps, catalog.fingerprint):
         return before

@@ -8,6 +8,7 @@ from trainer import experiments
 from trainer.training.experiment import Experiment
 
 type OnBadPhoto = Literal["skip", "fail"]
+type TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 
 
 def named_experiment(argv: Sequence[str]) -> Experiment:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trainer import experiments
-from trainer.cli.options import OnBadPhoto, named_experiment
+from trainer.cli.options import OnBadPhoto, TrackerName, named_experiment
 from trainer.cli.output import print_json
 from trainer.progress import console
 from trainer.training.experiment import Experiment
@@ -34,6 +34,8 @@ class Sweep:
     the place of --seed."""
     experiment: str = "default"
     """A named experiment to start from."""
+    trackers: tuple[TrackerName, ...] = ("tensorboard",)
+    """Where curves go, beside each run's curves.jsonl."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
     json: bool = False
@@ -49,6 +51,7 @@ class Sweep:
             self.out,
             self.settings,
             self.seeds,
+            trackers=self.trackers,
             on_bad_photo=self.on_bad_photo,
         )
         if self.json:

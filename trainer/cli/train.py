@@ -9,12 +9,11 @@ from typing import Literal
 import tyro
 
 from trainer import experiments
-from trainer.cli.options import OnBadPhoto, named_experiment
+from trainer.cli.options import OnBadPhoto, TrackerName, named_experiment
 from trainer.cli.output import print_json
 from trainer.training.experiment import Experiment
 from trainer.training.supervisor import PEER_LOST_STATUS, supervise
 
-type TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 type Distributed = Literal["auto", "on", "off"]
 
 # Set for the process that trains, by the one that watches it.

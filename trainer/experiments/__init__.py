@@ -5,7 +5,7 @@ from importlib import import_module
 from trainer.errors import TrainingError
 from trainer.training.experiment import Experiment
 
-_NAMES = ("default", "grocery", "studio")
+_NAMES = ("default", "emoji", "grocery", "sop_resnet50", "studio")
 
 
 def names() -> tuple[str, ...]:

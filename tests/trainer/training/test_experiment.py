@@ -105,9 +105,7 @@ def test_named_experiments_load_and_open_with_their_command(name: str) -> None:
 
 
 def test_an_unknown_experiment_lists_the_valid_ones() -> None:
-    with pytest.raises(
-        TrainingError, match=r"'imagenet'; expected one of default, grocery, studio"
-    ):
+    with pytest.raises(TrainingError, match=r"'imagenet'; expected one of default, emoji, grocery"):
         experiments.load("imagenet")
 
 

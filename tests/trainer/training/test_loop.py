@@ -19,7 +19,7 @@ from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.errors import ExperimentChanged, LookalikeError, NotFinite, TrainingError
 from trainer.model.parameters import to_flat
-from trainer.training import loop
+from trainer.training import loop, steps
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.loop import train
@@ -169,7 +169,7 @@ def test_every_array_of_a_resumed_run_is_that_of_one_trained_straight(
         yield lambda: "SIGTERM" if next(asked) >= 4 else None
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "interruption", told_at_the_fourth_step)
+        patched.setattr(steps, "interruption", told_at_the_fourth_step)
         with pytest.raises(TrainingError, match="SIGTERM stopped training after step 5 of 9"):
             train(catalog, resumed, asked)
     assert train(catalog, resumed, asked).resumed_from == 5

@@ -6,32 +6,56 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from trainer.model import convolution
-from trainer.model.convolution import Convolution, faster_as_dot, max_pool, patches
+from trainer.model.convolution import (
+    Convolution,
+    convolve,
+    faster_as_product,
+    max_pool,
+    patches,
+)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [1, 3, 7])
-@pytest.mark.parametrize("side", [1, 2, 5])
-def test_patches_and_windows_are_one_convolution(
-    side: int, size: int, stride: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("side", [1, 2, 5, 12, 19])
+@pytest.mark.parametrize(("in_dim", "out_dim"), [(3, 40), (8, 2)])
+def test_values_and_gradients_are_those_of_plain_convolution(
+    side: int, size: int, stride: int, in_dim: int, out_dim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs = jnp.asarray(np.random.default_rng(0).normal(size=(2, side, side + 1, 3)), jnp.float32)
-    layer = Convolution(3, 4, size=size, stride=stride, dtype="float32", rngs=nnx.Rngs(0))
-    outputs = []
-    for as_dot in (True, False):
-        monkeypatch.setattr(convolution, "faster_as_dot", lambda *_, as_dot=as_dot: as_dot)
-        outputs.append(layer(inputs))
-    np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-5)
+    random = np.random.default_rng(0)
+    inputs = jnp.asarray(random.normal(size=(2, side, side + 1, in_dim)), jnp.float32)
+    kernel = jnp.asarray(random.normal(size=(size, size, in_dim, out_dim)), jnp.float32)
+    outputs = {}
+    for backend in ("cpu", "tpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        value, pull = jax.vjp(lambda x, k: convolve(x, k, stride), inputs, kernel)
+        cotangent = np.random.default_rng(1).normal(size=value.shape).astype(np.float32)
+        outputs[backend] = (value, *pull(jnp.asarray(cotangent)))
+    for ours, plain in zip(outputs["cpu"], outputs["tpu"], strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-5 * np.abs(plain).max())
 
 
-def test_the_choice_of_form_is_the_backends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    assert faster_as_dot(size=1, output_side=14)
-    assert faster_as_dot(size=3, output_side=2)
-    assert not faster_as_dot(size=3, output_side=3)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert not faster_as_dot(size=1, output_side=14)
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
+def test_other_backends_get_a_plain_convolution(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    inputs, kernel = jnp.zeros((1, 4, 4, 2)), jnp.zeros((1, 1, 2, 3))
+    program = jax.make_jaxpr(lambda x, k: convolve(x, k, 1))(inputs, kernel)
+    assert [equation.primitive.name for equation in program.eqns] == ["conv_general_dilated"]
+
+
+def test_products_are_for_single_cells_and_small_maps() -> None:
+    assert faster_as_product(size=1, output_side=14)
+    assert faster_as_product(size=3, output_side=7)
+    assert not faster_as_product(size=3, output_side=8)
+
+
+def test_gradients_keep_the_compute_type() -> None:
+    inputs, kernel = (jnp.ones(shape, jnp.bfloat16) for shape in ((1, 9, 9, 4), (3, 3, 4, 4)))
+    gradients = jax.grad(lambda x, k: convolve(x, k, 1).sum(), argnums=(0, 1))(inputs, kernel)
+    assert [gradient.dtype for gradient in gradients] == [jnp.bfloat16] * 2
+    assert float(gradients[1][1, 1, 0, 0]) == 81
 
 
 def test_a_patch_lists_rows_then_columns_then_channels() -> None:

@@ -1,0 +1,63 @@
+"""PyTorch's training step, driven turn by turn: a line in, the seconds of that many steps out.
+
+    python step.py ARCHITECTURE SIDE BATCH [--channels-last] [--bfloat16] [--frozen-norm]
+
+Each line on stdin is a number of steps; each answer on stdout is JSON.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+import numpy as np
+import torch
+from pytorch_metric_learning.losses import MultiSimilarityLoss
+from pytorch_metric_learning.miners import MultiSimilarityMiner
+from resnet import Embedder, parameter_groups
+
+PHOTOS_PER_PRODUCT = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("architecture")
+    parser.add_argument("side", type=int)
+    parser.add_argument("batch", type=int)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--frozen-norm", action="store_true")
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
+    model = Embedder(arguments.architecture, 64, 512).to(memory_format=layout)
+    model.train(not arguments.frozen_norm)
+    shape = (arguments.batch, 3, arguments.side, arguments.side)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    photos = torch.from_numpy(pixels).contiguous(memory_format=layout)
+    labels = torch.arange(arguments.batch) // PHOTOS_PER_PRODUCT
+    loss_of, miner = MultiSimilarityLoss(alpha=2, beta=50, base=0.5), MultiSimilarityMiner(0.1)
+    optimizer = torch.optim.AdamW(parameter_groups(model, 1e-4, 10.0, 1e-4))
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bfloat16):
+            embeddings = model(photos)
+        embeddings = embeddings.float()
+        loss = loss_of(embeddings, labels, miner(embeddings, labels))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    for line in sys.stdin:
+        start = time.perf_counter()
+        for _ in range(int(line)):
+            step()
+        print(json.dumps({"seconds": time.perf_counter() - start}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from trainer.cli.output import print_json
+from trainer.training.allocation import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Demo:
 
     def __call__(self) -> None:
         """Make or reuse the demo, print its results, serve it."""
+        keep_freed_memory()
         from trainer import demo, serving
 
         outcome = demo.run(catalog=self.catalog, weights=self.weights, root=self.root)

@@ -11,6 +11,7 @@ import tyro
 from trainer import experiments
 from trainer.cli.options import OnBadPhoto, TrackerName, named_experiment
 from trainer.cli.output import print_json
+from trainer.training.allocation import keep_freed_memory
 from trainer.training.experiment import Experiment
 from trainer.training.supervisor import PEER_LOST_STATUS, supervise
 
@@ -55,6 +56,7 @@ class Train:
         if self.restarts and _SUPERVISED not in os.environ:
             command = [sys.executable, "-m", "trainer", *sys.argv[1:]]
             sys.exit(supervise(command, self.restarts, {**os.environ, _SUPERVISED: "1"}))
+        keep_freed_memory()
         import jax
 
         from trainer.data.catalog import open_catalog

@@ -63,10 +63,11 @@ class Train:
         from trainer.training.distributed import connect, is_primary
         from trainer.training.loop import train
 
+        catalog = open_catalog(self.catalog)
         connect(self.distributed)
         try:
             summary = train(
-                open_catalog(self.catalog),
+                catalog,
                 self.run,
                 self.settings,
                 on_bad_photo=self.on_bad_photo,

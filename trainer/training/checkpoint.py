@@ -21,8 +21,8 @@ class Checkpoints:
 
     A checkpoint is `<url>/<step>/`, with an item for each of `TrainState.items`, and `progress`
     (JSON). Every process of a cluster saves and restores together. It counts only once Orbax has
-    marked it complete: what a killed process left behind is never read, and removed when training
-    opens the folder again.
+    marked it complete: what a killed process left behind is never read, and removed before training
+    saves here again.
     """
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:

@@ -68,9 +68,6 @@ LONG = Experiment(
     frozen_stages=2,
     checkpoint_every=4,
     log_every=1,
-    memory_size=36,
-    memory_warmup_steps=4,
-    average_decay=0.9,
 )
 
 
@@ -143,6 +140,13 @@ def everything(url: str, experiment: Experiment) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
+@contextmanager
+def told_at_the_fourth_step() -> Iterator[Callable[[], str | None]]:
+    """In the place of `interruption`: a signal that comes in the fourth step of a call."""
+    asked = count(1)
+    yield lambda: "SIGTERM" if next(asked) >= 4 else None
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -162,11 +166,6 @@ def test_every_array_of_a_resumed_run_is_that_of_one_trained_straight(
     asked = head_only(steps=9, checkpoint_every=100, **changes)
     straight, resumed = str(tmp_path / "straight"), str(tmp_path / "resumed")
     train(catalog, straight, asked)
-
-    @contextmanager
-    def told_at_the_fourth_step() -> Iterator[Callable[[], str | None]]:
-        asked = count(1)
-        yield lambda: "SIGTERM" if next(asked) >= 4 else None
 
     with monkeypatch.context() as patched:
         patched.setattr(steps, "interruption", told_at_the_fourth_step)
@@ -227,15 +226,19 @@ def test_what_an_interrupted_save_left_behind_is_ignored_and_removed(
     catalog: Catalog,
     head_only: Callable[..., Experiment],
     request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = str(tmp_path) if place == "folder" else request.getfixturevalue("gcs_emulator")
-    url = f"{root}/run"
-    train(catalog, url, head_only(steps=2))
+    url, asked = f"{root}/run", head_only(steps=8)
+    with monkeypatch.context() as patched:
+        patched.setattr(steps, "interruption", told_at_the_fourth_step)
+        with pytest.raises(TrainingError, match="after step 5 of 8"):
+            train(catalog, url, asked)
     storage = open_storage(url)
     storage.write(f"checkpoints/{folder}/model/manifest.ocdbt", b"half")
-    assert Run(url).load()[1] == 2
+    assert Run(url).load()[1] == 5
     assert storage.list(f"checkpoints/{folder}"), "reading may not remove: training may go on"
-    assert train(catalog, url, head_only(steps=2)).resumed_from == 2
+    assert train(catalog, url, asked).resumed_from == 5
     assert not storage.list(f"checkpoints/{folder}")
 
 

@@ -5,6 +5,7 @@ LookalikeError            the command line prints its text without a traceback, 
 ├── WeightsError          pretrained weights whose names or shapes do not fit the model
 ├── TrainingError         training cannot start or go on
 │   ├── ExperimentChanged the run folder belongs to another experiment
+│   ├── PeersUnreachable  the other processes of a cluster do not come
 │   └── NotFinite         the loss or a gradient became NaN or infinite
 └── PublishError          a release that would not serve, or a publisher that lost the race
 """
@@ -28,6 +29,10 @@ class TrainingError(LookalikeError):
 
 class ExperimentChanged(TrainingError):
     """The run folder holds another experiment or catalogue; the message shows the difference."""
+
+
+class PeersUnreachable(TrainingError):
+    """The other processes of a cluster do not come; a later attempt may find them."""
 
 
 class NotFinite(TrainingError):

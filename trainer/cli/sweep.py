@@ -12,6 +12,7 @@ from trainer import experiments
 from trainer.cli.options import OnBadPhoto, TrackerName, named_experiment
 from trainer.cli.output import print_json
 from trainer.progress import console
+from trainer.training.allocation import keep_freed_memory
 from trainer.training.experiment import Experiment
 
 
@@ -43,6 +44,7 @@ class Sweep:
 
     def __call__(self) -> None:
         """Sweep and print."""
+        keep_freed_memory()
         from trainer.data.catalog import open_catalog
         from trainer.sweep import SWEEP, sweep
 

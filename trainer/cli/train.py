@@ -8,9 +8,12 @@ from typing import Literal
 
 import tyro
 
+from function.errors import FunctionError
 from trainer import experiments
 from trainer.cli.options import OnBadPhoto, TrackerName, named_experiment
 from trainer.cli.output import print_json
+from trainer.errors import PeersUnreachable
+from trainer.progress import console
 from trainer.training.allocation import keep_freed_memory
 from trainer.training.experiment import Experiment
 from trainer.training.supervisor import PEER_LOST_STATUS, supervise
@@ -64,7 +67,11 @@ class Train:
         from trainer.training.loop import train
 
         catalog = open_catalog(self.catalog)
-        connect(self.distributed)
+        try:
+            connect(self.distributed)
+        except PeersUnreachable as error:
+            console.print(f"[red]✗[/] {error}", soft_wrap=True, highlight=False)
+            sys.exit(PEER_LOST_STATUS)
         try:
             summary = train(
                 catalog,
@@ -74,11 +81,12 @@ class Train:
                 trackers=self.trackers,
                 profile=self.profile,
             )
-        except jax.errors.JaxRuntimeError as error:
+        except (jax.errors.JaxRuntimeError, FunctionError, OSError) as error:
             if jax.process_count() == 1:
                 raise
-            # Nothing to wait for: leaving in order would, for a process that is gone.
-            sys.stderr.write(f"Another process was lost: {error}\n")
+            # Most likely another process is gone, or the storage was away for a moment. Leaving in
+            # order would wait for the others, who wait for this one.
+            sys.stderr.write(f"This process cannot go on with the others: {error}\n")
             sys.stderr.flush()
             os._exit(PEER_LOST_STATUS)
         if self.json and is_primary():

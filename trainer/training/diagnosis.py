@@ -40,7 +40,7 @@ def explain_not_finite(
     )
     memory = None
     if state.memory is not None:
-        memory = state.memory.references(active=step >= experiment.memory_warmup_steps)
+        memory = state.memory.references(active=step >= experiment.memory_from_step)
     evaluated = jax.jit(make_loss_and_gradient(experiment, config))(
         state.parameters, state.statistics, memory, recolour(pixels, colour), labels
     )

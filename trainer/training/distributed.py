@@ -9,14 +9,14 @@ from typing import Literal
 import jax
 from jax.experimental import multihost_utils
 
-from trainer.errors import TrainingError
+from trainer.errors import PeersUnreachable, TrainingError
 from trainer.progress import console
 
 Distributed = Literal["auto", "on", "off"]
 
 # A host that was taken away is noticed within this, and the others leave to start again.
 HEARTBEAT_TIMEOUT_SECONDS = 30
-_COUNT, _INDEX = "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
+_ADDRESS, _COUNT, _INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 
 
 def connect(mode: Distributed) -> None:
@@ -31,7 +31,8 @@ def connect(mode: Distributed) -> None:
         mode: "off" stays alone; "on" must find a cluster; "auto" joins where there is one.
 
     Raises:
-        TrainingError: "on", and no cluster; or the others cannot be reached.
+        TrainingError: "on", or a part of the environment, and no cluster.
+        PeersUnreachable: the others do not come.
     """
     if mode == "off":
         return
@@ -45,13 +46,13 @@ def connect(mode: Distributed) -> None:
         )
     except ValueError as error:
         # What JAX raises on a machine that belongs to no cluster that it knows.
-        if mode == "on" or "JAX_COORDINATOR_ADDRESS" in os.environ:
+        if mode == "on" or any(name in os.environ for name in (_ADDRESS, _COUNT, _INDEX)):
             raise TrainingError(
-                f"Expected a cluster to join (a TPU slice, GKE, Slurm, or JAX_COORDINATOR_ADDRESS, "
+                f"Expected a cluster to join (a TPU slice, GKE, Slurm, or {_ADDRESS}, "
                 f"{_COUNT} and {_INDEX} in the environment); found none: {error}"
             ) from error
     except RuntimeError as error:
-        raise TrainingError(f"The other processes cannot be reached: {error}") from error
+        raise PeersUnreachable(f"The other processes cannot be reached: {error}") from error
     if jax.process_count() > 1:
         _keep_stdout_for_results()
         console.quiet = not is_primary()
@@ -71,7 +72,7 @@ def share() -> tuple[int, int]:
 def primary_first(what: str) -> Iterator[None]:
     """Run the block in the primary process, then in the others, which find what it wrote.
 
-    Where it fails in the primary the others run it too, and fail as well instead of waiting.
+    Where it fails in the primary the others run it too, instead of waiting for what never comes.
     """
     if not is_primary():
         _meet(what)

@@ -75,7 +75,7 @@ class Experiment:
     proxy_learning_rate_factor: float = 100.0
     """A loss's proxies, where it has any, learn this much faster than pretrained layers."""
     weight_decay: float = 1e-4
-    """AdamW's decoupled decay, of kernels only: neither biases nor BatchNorm."""
+    """AdamW's decoupled decay, of kernels and proxies only: neither biases nor BatchNorm."""
     clip_norm: float = 10.0
     """Gradients are scaled down to this norm, over all parameters together."""
     batch_norm: BatchNorm = "auto"
@@ -92,7 +92,7 @@ class Experiment:
     memory_size: int = 0
     """Embeddings of earlier batches that each photo is compared with as well (XBM); 0: none."""
     memory_warmup_steps: int = 1000
-    """Steps before the memory counts: early embeddings go stale too fast."""
+    """Steps before the memory counts, at most half of all: early embeddings go stale too fast."""
     gradient_chunks: int = 1
     """Embed each batch in this many parts, so that a large one fits; the gradient is the same."""
     average_decay: float = 0.0
@@ -152,6 +152,11 @@ class Experiment:
     def batch_size(self) -> int:
         """P × K photos."""
         return self.products_per_batch * self.photos_per_product
+
+    @property
+    def memory_from_step(self) -> int:
+        """The first step in which the cross-batch memory counts."""
+        return min(self.memory_warmup_steps, self.steps // 2)
 
     @property
     def trains_batch_norm(self) -> bool:

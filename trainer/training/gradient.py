@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int32, UInt8
 
+from trainer.errors import TrainingError
 from trainer.losses.references import References
-from trainer.losses.registry import loss_function
+from trainer.losses.registry import loss_function, needs_proxies
 from trainer.model.config import ModelConfig
 from trainer.model.parameters import from_flat, to_flat
 from trainer.training.experiment import Experiment
@@ -43,6 +44,28 @@ class Evaluated:
     """BatchNorm's, after this batch."""
     gradient: Arrays
     """Of all parameters, by name."""
+
+
+def check_loss(experiment: Experiment) -> None:
+    """Refuse, before photos are read, what cannot be trained.
+
+    Raises:
+        LookalikeError: the loss has no such option.
+        TrainingError: a memory for a loss that compares with its proxies alone, or proxies' centres
+            for one that has none.
+    """
+    loss_function(experiment.loss, experiment.loss_options)
+    proxies = needs_proxies(experiment.loss)
+    if proxies and experiment.memory_size:
+        raise TrainingError(
+            f"The loss {experiment.loss} compares with its proxies alone: expected no "
+            f"--memory-size; found {experiment.memory_size}."
+        )
+    if not proxies and experiment.centres_per_class > 1:
+        raise TrainingError(
+            f"The loss {experiment.loss} has no proxies: expected no --centres-per-class; found "
+            f"{experiment.centres_per_class}."
+        )
 
 
 def make_loss_and_gradient(
@@ -120,7 +143,7 @@ def _as_references(proxies: Float[Array, "rows dim"], experiment: Experiment) ->
 
 
 def _divided(rows: Array, parts: int) -> Array:
-    """[batch, …] -> [parts, batch / parts, …], every part with rows of every device."""
+    """[batch, …] -> [parts, batch / parts, …], each with rows of every device that can share it."""
     divided: Array = jnp.moveaxis(rows.reshape(-1, parts, *rows.shape[1:]), 1, 0)
     return divided
 

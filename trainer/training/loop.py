@@ -8,17 +8,18 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from function.storage import Storage
 from trainer.data.pipeline import TrainingBatches
 from trainer.data.records import Catalog
 from trainer.data.sampler import PKSampler
 from trainer.data.screen import OnBadPhoto
-from trainer.losses.registry import loss_function
 from trainer.model.parameters import to_flat
 from trainer.progress import console
 from trainer.tracking import Tracker, TrackerName, Trackers, open_trackers
 from trainer.training.compilation import keep_compiled_programs
 from trainer.training.distributed import is_primary, primary_first, share
 from trainer.training.experiment import Experiment
+from trainer.training.gradient import check_loss
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.mesh import device_mesh, put_whole, whole
 from trainer.training.profiling import profiler
@@ -85,8 +86,7 @@ def train(
     keep_compiled_programs()
     run = Run(run_url)
     config = initial_config(experiment)
-    # Asked for here only to be refused, where it must be, before photos are read.
-    loss_function(experiment.loss, experiment.loss_options)
+    check_loss(experiment)
     mesh = device_mesh(experiment.batch_size if experiment.steps else 0)
     run.claim(experiment, config, catalog)
     with run.checkpoints() as checkpoints:
@@ -117,7 +117,7 @@ def train(
         chosen = trackers if is_primary() else None
         with (
             _trackers(chosen, run, experiment, batches.start_step + 1) as curves,
-            profiler(run.storage.child(PROFILE) if profile else None, batches.start_step) as trace,
+            profiler(_traces(run) if profile else None, batches.start_step) as trace,
         ):
             training = Steps(experiment, config, mesh, batches, checkpoints, curves, seconds)
             training.run(train_step, state, trace)
@@ -137,6 +137,12 @@ def _trackers(
     if names is None:
         return Trackers([])
     return open_trackers(names, run.storage, config=experiment.to_dict(), start_step=start_step)
+
+
+def _traces(run: Run) -> Storage:
+    """Where this process's traces go: those of several would replace each other."""
+    index, count = share()
+    return run.storage.child(PROFILE if count == 1 else f"{PROFILE}/process-{index}")
 
 
 def _everywhere(mesh: Mesh, state: TrainState) -> TrainState:

@@ -87,7 +87,7 @@ def make_step(experiment: Experiment, config: ModelConfig, mesh: Mesh) -> Traini
     ) -> tuple[TrainState, StepMetrics]:
         memory, references = state.memory, None
         if memory is not None:
-            references = memory.references(active=number >= experiment.memory_warmup_steps)
+            references = memory.references(active=number >= experiment.memory_from_step)
         photos = recolour(pixels, colour)
         batch = evaluate(state.parameters, state.statistics, references, photos, labels)
         updates, moments = optimizer.update(batch.gradient, state.optimizer, state.parameters)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,7 +76,8 @@ class Pair:
     def wait_for_checkpoint(self) -> None:
         """Until one is complete."""
         storage = open_storage(self.run)
-        while not any(name.endswith("/_CHECKPOINT_METADATA") for name in storage.list()):
+        complete = re.compile(r"checkpoints/\d+/commit_success.txt")
+        while not any(complete.fullmatch(name) for name in storage.list()):
             assert all(process.poll() is None for process in self.processes)
             time.sleep(0.05)
 
@@ -145,6 +147,7 @@ def test_two_processes_learn_what_one_learns_and_a_killed_one_changes_nothing(
     results = killed.finish()
     assert [status for status, _, _ in results] == [0, 0], results
     assert "started again from its last checkpoint" in results[1][2].replace("\n", " ")
+    assert json.loads(results[0][1])["resumed_from"] > 0
     expected = arrays(together.run)
     assert all(np.array_equal(array, expected[name]) for name, array in arrays(killed.run).items())
 

@@ -128,3 +128,8 @@ def test_options_that_scripts_rely_on_keep_names_and_defaults() -> None:
 
 def test_every_loss_can_be_asked_for() -> None:
     assert sorted(get_args(LossName)) == sorted(names())
+
+
+def test_the_memory_counts_for_half_of_the_steps_at_least() -> None:
+    assert Experiment(steps=60, memory_size=8).memory_from_step == 30
+    assert Experiment(steps=60, memory_size=8, memory_warmup_steps=5).memory_from_step == 5

@@ -1,16 +1,18 @@
 """The gradient by way of the embeddings: at once, in parts, with proxies."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from trainer.errors import TrainingError
 from trainer.losses.registry import loss_function
 from trainer.model.parameters import from_flat, to_flat
 from trainer.training.experiment import Experiment
-from trainer.training.gradient import Evaluated, make_loss_and_gradient
+from trainer.training.gradient import Evaluated, check_loss, make_loss_and_gradient
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.optimizer import PROXIES
 from trainer.training.state import initial_state, split_arrays
@@ -80,3 +82,15 @@ def test_proxies_receive_a_gradient_and_start_apart(
     assert found.gradient[PROXIES].shape == (8, 16)
     assert jnp.abs(found.gradient[PROXIES]).max() > 0
     assert jnp.abs(found.gradient["head/kernel"]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"loss": "arcface", "memory_size": 8}, "no --memory-size; found 8"),
+        ({"loss": "contrastive", "centres_per_class": 2}, "no --centres-per-class; found 2"),
+    ],
+)
+def test_what_a_loss_would_ignore_is_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(TrainingError, match=told):
+        check_loss(Experiment(**changes))

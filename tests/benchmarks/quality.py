@@ -30,7 +30,6 @@ from trainer.data.catalog import open_catalog
 from trainer.data.pipeline import TrainingBatches, evaluation_batches
 from trainer.data.recolour import recolour
 from trainer.data.records import Catalog
-from trainer.data.sampler import PKSampler
 from trainer.data.split import split_products
 from trainer.data.studio import write_studio_catalog
 from trainer.evaluation.embedding import compiled
@@ -40,6 +39,7 @@ from trainer.model.parameters import from_flat, to_flat
 from trainer.model.pretrained_names import TORCHVISION
 from trainer.progress import track
 from trainer.training.allocation import keep_freed_memory
+from trainer.training.batches import training_batches
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.mesh import device_mesh, put_rows, put_whole
@@ -48,25 +48,6 @@ from trainer.training.state import initial_state
 from trainer.training.step import make_step
 
 EVALUATION_BATCH = 64
-
-
-def batches_of(catalog: Catalog, experiment: Experiment) -> TrainingBatches:
-    sampler = PKSampler(
-        [photo.product_id for photo in catalog.photos],
-        [photo.role for photo in catalog.photos],
-        products_per_batch=experiment.products_per_batch,
-        photos_per_product=experiment.photos_per_product,
-        seed=experiment.seed,
-    )
-    return TrainingBatches(
-        catalog=catalog,
-        sampler=sampler,
-        augmentation=experiment.augmentation,
-        image_size=experiment.image_size,
-        seed=experiment.seed,
-        start_step=0,
-        stop_step=experiment.steps,
-    )
 
 
 def write_batches(batches: TrainingBatches, path: Path) -> np.ndarray:
@@ -82,7 +63,7 @@ def write_batches(batches: TrainingBatches, path: Path) -> np.ndarray:
     return labels
 
 
-def as_torchvision(config: ModelConfig, arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+def as_torchvision(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
     """The network's arrays by torchvision's names and in its layout."""
     moved = {}
     for name, value in arrays.items():
@@ -130,7 +111,7 @@ def recall(vectors: np.ndarray, evaluation: Catalog, task: str) -> float:
 def measure(catalog: Catalog, experiment: Experiment, folder: Path) -> dict[str, Any]:
     split = split_products(catalog, holdout=experiment.holdout, seed=experiment.seed)
     config = initial_config(experiment)
-    labels = write_batches(batches_of(split.train, experiment), folder / "batches.npy")
+    labels = write_batches(training_batches(split.train, experiment), folder / "batches.npy")
     evaluation = np.concatenate(
         list(evaluation_batches(split.evaluation, experiment.image_size, EVALUATION_BATCH))
     )
@@ -145,7 +126,7 @@ def measure(catalog: Catalog, experiment: Experiment, folder: Path) -> dict[str,
         "clip_norm": experiment.clip_norm,
         "threads": os.cpu_count(),
     }
-    weights = as_torchvision(config, first)
+    weights = as_torchvision(first)
     np.savez(
         folder / "inputs.npz",
         settings=json.dumps(settings),

@@ -9,13 +9,12 @@ import jax
 from jax.sharding import Mesh
 
 from function.storage import Storage
-from trainer.data.pipeline import TrainingBatches
 from trainer.data.records import Catalog
-from trainer.data.sampler import PKSampler
 from trainer.data.screen import OnBadPhoto
 from trainer.model.parameters import to_flat
 from trainer.progress import console
 from trainer.tracking import Tracker, TrackerName, Trackers, open_trackers
+from trainer.training.batches import training_batches
 from trainer.training.compilation import keep_compiled_programs
 from trainer.training.distributed import is_primary, primary_first, share
 from trainer.training.experiment import Experiment
@@ -102,7 +101,9 @@ def train(
             state = _everywhere(mesh, initial_state(experiment, config, arrays, classes=0))
             checkpoints.save(state, {"seconds": 0.0, "loss": None})
             return RunSummary(0, 0.0, 0.0, None, None)
-        batches = _batches(split.train, experiment, resumed_from or 0, workers)
+        batches = training_batches(
+            split.train, experiment, start_step=resumed_from or 0, workers=workers, shard=share()
+        )
         train_step = make_step(experiment, config, mesh)
         classes = batches.sampler.classes
         if resumed_from is None:
@@ -148,26 +149,3 @@ def _traces(run: Run) -> Storage:
 def _everywhere(mesh: Mesh, state: TrainState) -> TrainState:
     placed: TrainState = jax.tree.map(partial(put_whole, mesh), state)
     return placed
-
-
-def _batches(
-    catalog: Catalog, experiment: Experiment, start_step: int, workers: int | None
-) -> TrainingBatches:
-    sampler = PKSampler(
-        [photo.product_id for photo in catalog.photos],
-        [photo.role for photo in catalog.photos],
-        products_per_batch=experiment.products_per_batch,
-        photos_per_product=experiment.photos_per_product,
-        seed=experiment.seed,
-    )
-    return TrainingBatches(
-        catalog=catalog,
-        sampler=sampler,
-        augmentation=experiment.augmentation,
-        image_size=experiment.image_size,
-        seed=experiment.seed,
-        start_step=start_step,
-        stop_step=experiment.steps,
-        workers=workers,
-        shard=share(),
-    )

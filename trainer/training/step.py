@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int32
 
@@ -132,7 +133,8 @@ def embedding_rank(embeddings: Embeddings) -> Float[Array, ""]:
     The participation ratio: how many directions hold the variance, if each held as much.
     """
     centred = embeddings - jnp.mean(embeddings, axis=0)
-    products = centred @ centred.T
+    # By default a GPU rounds what it multiplies to TensorFloat-32, a TPU to bfloat16.
+    products = jnp.matmul(centred, centred.T, precision=lax.Precision.HIGHEST)
     total, square = jnp.trace(products), jnp.sum(products**2)
     return jnp.where(square > 0, total**2 / jnp.where(square > 0, square, 1), 0.0)
 
@@ -151,7 +153,7 @@ def _similarities(
     embeddings: Embeddings, labels: Labels
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean cosine of unit rows with equal labels, self excluded, and of those with others."""
-    cosines = embeddings @ embeddings.T
+    cosines = jnp.matmul(embeddings, embeddings.T, precision=lax.Precision.HIGHEST)
     same = labels[:, None] == labels[None, :]
     return (
         jnp.mean(cosines, where=same & ~jnp.eye(labels.size, dtype=bool)),

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax import lax
 from jax.sharding import Mesh
 
 from trainer.model.parameters import to_flat
+from trainer.training import step as module
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.mesh import device_mesh, put_rows, put_whole
@@ -144,6 +146,21 @@ def test_the_rank_of_embeddings_counts_the_directions_that_they_fill() -> None:
     square = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32) + 7
     assert float(embedding_rank(jnp.asarray(square))) == pytest.approx(2.0, rel=1e-4)
     assert float(embedding_rank(jnp.ones((5, 3)))) == 0.0
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [embedding_rank, lambda rows: module._similarities(rows, jnp.arange(5, dtype=jnp.int32))],
+    ids=["rank", "similarities"],
+)
+def test_what_is_measured_of_embeddings_is_multiplied_in_full_float32(
+    measure: Callable[[jax.Array], object],
+) -> None:
+    # A processor does so anyway: only the program tells what a GPU or TPU is asked for.
+    program = jax.make_jaxpr(measure)(jnp.ones((5, 3)))
+    products = [eqn for eqn in program.eqns if eqn.primitive is lax.dot_general_p]
+    assert len(products) == 1
+    assert set(products[0].params["precision"]) == {lax.Precision.HIGHEST}
 
 
 def test_the_average_follows_the_weights_slowly(head_only: Callable[..., Experiment]) -> None:

@@ -60,9 +60,16 @@ def test_value_and_gradient_on_many_devices_are_those_of_one(
 
 
 def test_steps_on_eight_devices_are_those_of_one(measured: dict[str, np.ndarray]) -> None:
+    compared = set()
     for name, alone, together in one_and_many(measured, 8, "steps"):
         # Adam divides by the gradient's own size: where that is rounding, so is the direction.
         assert np.abs(together - alone).max() <= 1e-3 * max(np.abs(alone).max(), 1.0), name
+        compared.add(name.removeprefix("1/steps/"))
+    _, state = parallel_steps.begin(1)
+    memory = {f"memory/{name}" for name in vars(state.memory)}
+    assert len(memory) == 4
+    assert compared == {"losses", *state.arrays, *memory}
+    assert len(compared) > 100
 
 
 @pytest.mark.parametrize("devices", [1, 8])

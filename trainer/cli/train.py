@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -30,6 +30,9 @@ class Train:
 
     Run the same command again after an interruption and it goes on from the last checkpoint.
     """
+
+    command_line: ClassVar[Sequence[str]]
+    """What this was read from, and what a process that trains is given again."""
 
     catalog: str
     """Folder, tar, CSV, JSON Lines or Parquet file."""
@@ -57,7 +60,7 @@ class Train:
     def __call__(self) -> None:
         """Train, or go on training."""
         if self.restarts and _SUPERVISED not in os.environ:
-            command = [sys.executable, "-m", "trainer", *sys.argv[1:]]
+            command = [sys.executable, "-m", "trainer", *self.command_line]
             sys.exit(supervise(command, self.restarts, {**os.environ, _SUPERVISED: "1"}))
         keep_freed_memory()
         import jax
@@ -103,6 +106,7 @@ def train_command(argv: Sequence[str]) -> type[Train]:
 
     @dataclass(frozen=True)
     class TrainNamed(Train):
+        command_line: ClassVar[Sequence[str]] = tuple(argv)
         __doc__ = f"{Train.__doc__}Named experiments: {', '.join(experiments.names())}."
         settings: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=lambda: named)
         """What to train and how; these options override the named experiment's values."""

@@ -15,6 +15,7 @@ from trainer.cli.output import print_json
 from trainer.errors import PeersUnreachable
 from trainer.progress import console
 from trainer.training.allocation import keep_freed_memory
+from trainer.training.determinism import compute_deterministically
 from trainer.training.experiment import Experiment
 from trainer.training.supervisor import PEER_LOST_STATUS, supervise
 
@@ -48,6 +49,10 @@ class Train:
     restarts: int = 0
     """Start again, this often at most, when training is killed or another host is lost; on all
     hosts alike, so that they go on from the last checkpoint together."""
+    deterministic: bool = False
+    """Ask XLA for the same bits on every run on GPUs too, so that an interrupted training ends as
+    one that was not. It costs speed: kernels whose sums vary are left out, and none is chosen by
+    timing. CPUs need none of it. Give it at every start of the run."""
     trackers: tuple[TrackerName, ...] = ("tensorboard",)
     """Where curves go, beside the run's curves.jsonl."""
     profile: bool = False
@@ -62,6 +67,8 @@ class Train:
         if self.restarts and _SUPERVISED not in os.environ:
             command = [sys.executable, "-m", "trainer", *self.command_line]
             sys.exit(supervise(command, self.restarts, {**os.environ, _SUPERVISED: "1"}))
+        if self.deterministic:
+            compute_deterministically()
         keep_freed_memory()
         import jax
 

@@ -60,8 +60,9 @@ def train(
 ) -> RunSummary:
     """Train until the experiment's last step, from the run's last checkpoint if it has one.
 
-    Steps are the same, bit for bit on one machine, however often training was interrupted. SIGTERM
-    and SIGINT save a checkpoint and leave, in all processes where one is told.
+    Steps are the same, on the same CPUs bit for bit, however often training was interrupted; for
+    GPUs see `trainer.training.determinism`. SIGTERM and SIGINT save a checkpoint and leave, in all
+    processes where one is told.
 
     All devices of all processes share each batch. Where there are several processes
     (`trainer.training.distributed`), each calls this with the same arguments and a `run_url` that

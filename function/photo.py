@@ -25,6 +25,7 @@ from PIL import (
 )
 
 from .errors import BadImage, FunctionError, PayloadTooLarge, UnsupportedImage
+from .jpeg import FACTORS, PlainJpeg, has_more_scans, read_plain_jpeg, scans
 
 # The formats that are read, with the bytes that each begins with. Named through their plugins:
 # these are then loaded, and the first photo does not wait for Pillow to load all that it has.
@@ -49,10 +50,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# A marker of a JPEG's own: neither a stuffed zero, nor a fill byte, nor a restart.
-_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-
 _MAX_PROFILE_BYTES = 4_000_000
 
 # Pillow warns above 89 megapixels and refuses above 179; the limit below is lower than both.
@@ -65,7 +62,7 @@ class PhotoLimits:
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
-    # A progressive JPEG of 20 MB can hold 100,000 scans, each a pass over the whole picture.
+    # A JPEG of 20 MB can hold 100,000 scans and more, each a pass over the whole picture.
     max_scans: int = 100
 
 
@@ -113,6 +110,8 @@ def decode(
         PayloadTooLarge: more bytes than the limit.
     """
     _check_bytes(data, limits)
+    if (image := _decode_plain_jpeg(data, limits, reduce_to)) is not None:
+        return image
     try:
         image = Image.open(BytesIO(data), formats=FORMATS)
         _check_pixels(image, data, limits)
@@ -129,6 +128,26 @@ def decode(
             "The image is damaged or incomplete: it starts like a photo but cannot be decoded. "
             "Open and save it again, or send another."
         ) from None
+
+
+def plain_jpeg(data: bytes, limits: PhotoLimits = DEFAULT_LIMITS) -> PlainJpeg | None:
+    """Return a JPEG that needs nothing but decoding; None: anything else, or beyond the limits.
+
+    `decode` gives the same pixels, and knows what is wrong with a photo that has none.
+    """
+    if len(data) > limits.max_bytes:
+        return None
+    jpeg = read_plain_jpeg(data, max_scans=limits.max_scans)
+    return None if jpeg is None or jpeg.width * jpeg.height > limits.max_pixels else jpeg
+
+
+def as_image(jpeg: PlainJpeg, factor: int) -> Image.Image | None:
+    """Decode a plain JPEG so many times smaller, one of `FACTORS`; None: it is damaged."""
+    pixels = jpeg.decode(factor, "RGBX")
+    if pixels is None:
+        return None
+    # Pillow keeps RGB as four bytes, and takes these as they are.
+    return Image.frombytes("RGB", jpeg.size(factor), pixels, "raw", "RGBX")
 
 
 def check_size(size_bytes: int, limits: PhotoLimits = DEFAULT_LIMITS) -> None:
@@ -160,13 +179,31 @@ def _check_pixels(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
     pixels = image.width * image.height
     if pixels > limits.max_pixels:
         raise _too_many_pixels(pixels, limits)
-    if image.info.get("progressive") and _scans(data, limits.max_scans + 1) > limits.max_scans:
+    if _has_several_scans(image, data) and has_more_scans(data, limits.max_scans):
         raise BadImage(
-            f"The progressive JPEG has more than {limits.max_scans} scans. Save it again as a "
-            "baseline JPEG.",
+            f"The JPEG has more than {limits.max_scans} scans. Save it again as a baseline JPEG.",
             reason="IMAGE_TOO_MANY_SCANS",
             metadata={"limit": str(limits.max_scans)},
         )
+
+
+def _has_several_scans(image: Image.Image, data: bytes) -> bool:
+    """Whether the decoder will make a pass for each scan there is: also where a sequential JPEG's
+    first one lacks components."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile):
+        return False
+    return bool(image.info.get("progressive")) or next(scans(data), 0) < image.layers
+
+
+def _decode_plain_jpeg(
+    data: bytes, limits: PhotoLimits, reduce_to: int | None
+) -> Image.Image | None:
+    if (jpeg := plain_jpeg(data, limits)) is None:
+        return None
+    side = min(jpeg.width, jpeg.height)
+    reach = side // reduce_to if reduce_to else 1
+    image = as_image(jpeg, next((factor for factor in FACTORS if factor <= reach), 1))
+    return image if image is None else _reduced(image, reduce_to)
 
 
 def _too_many_pixels(pixels: int, limits: PhotoLimits) -> BadImage:
@@ -180,19 +217,6 @@ def _too_many_pixels(pixels: int, limits: PhotoLimits) -> BadImage:
 def _first_number(text: str) -> int:
     found = re.search(r"\d+", text)
     return int(found[0]) if found else 0
-
-
-def _scans(data: bytes, enough: int) -> int:
-    """Count the scans of a JPEG, up to `enough`, without decoding them."""
-    scans, position = 0, 2
-    while scans < enough and (marker := _JPEG_MARKER.search(data, position)):
-        code = marker[1][0]
-        if code == _END_OF_IMAGE:
-            break
-        scans += code == _START_OF_SCAN
-        length = int.from_bytes(data[marker.end() : marker.end() + 2])
-        position = marker.end() + max(length, 2)
-    return scans
 
 
 def _plain(image: Image.Image, reduce_to: int | None) -> Image.Image:
@@ -209,13 +233,18 @@ def _plain(image: Image.Image, reduce_to: int | None) -> Image.Image:
         image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
     elif image.mode not in ("RGB", "CMYK", "L"):
         image = image.convert("RGB")
-    if reduce_to is not None and (factor := min(image.size) // (2 * reduce_to)) > 1:
-        image = image.reduce(factor)
+    image = _reduced(image, reduce_to)
     if isinstance(profile, bytes) and len(profile) <= _MAX_PROFILE_BYTES:
         image = _to_srgb(image, profile)
     plain = image.convert("RGB")
     plain.info.clear()
     return plain
+
+
+def _reduced(image: Image.Image, reduce_to: int | None) -> Image.Image:
+    if reduce_to is not None and (factor := min(image.size) // (2 * reduce_to)) > 1:
+        return image.reduce(factor)
+    return image
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:

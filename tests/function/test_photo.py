@@ -126,9 +126,20 @@ def test_a_progressive_jpeg_is_read_but_not_one_of_endless_scans() -> None:
     data = encoded(picture(), "JPEG", progressive=True)
     assert_near(decode(data).getpixel((10, 10)), RED)
     first_scan = data.index(b"\xff\xda")
-    endless = (
-        data[:first_scan] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00" * 101 + data[first_scan:]
-    )
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00"
+    endless = data[:first_scan] + scan * 101 + data[first_scan:]
+    with pytest.raises(BadImage) as caught:
+        decode(endless)
+    assert caught.value.reason == "IMAGE_TOO_MANY_SCANS"
+
+
+def test_a_sequential_jpeg_of_endless_scans_is_refused_too() -> None:
+    data = encoded(picture(), "JPEG")
+    first_scan = data.index(b"\xff\xda")
+    # Each a pass over all blocks of the first component.
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    few, endless = (data[:first_scan] + scan * n + b"\x00\xff\xd9" for n in (100, 101))
+    decode(few)
     with pytest.raises(BadImage) as caught:
         decode(endless)
     assert caught.value.reason == "IMAGE_TOO_MANY_SCANS"

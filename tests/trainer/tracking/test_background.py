@@ -13,14 +13,19 @@ SECONDS_OF_A_TEST = 20
 class Recorder(Tracker):
     """Keeps what it is told; waits, or fails, where a test says so."""
 
-    def __init__(self, *, fail_at: int = -1, wait: threading.Event | None = None) -> None:
+    def __init__(
+        self, *, fail_at: int = -1, wait: threading.Event | None = None, seconds: float = 0.0
+    ) -> None:
         self.calls: list[tuple[object, ...]] = []
+        self.closed = threading.Event()
         self._fail_at = fail_at
         self._wait = wait
+        self._seconds = seconds
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         if self._wait is not None:
             self._wait.wait(SECONDS_OF_A_TEST)
+        time.sleep(self._seconds)
         if step == self._fail_at:
             raise ConnectionError("[red] no route to host\nTraceback of the server")
         self.calls.append((step, dict(scalars)))
@@ -30,6 +35,7 @@ class Recorder(Tracker):
 
     def close(self, *, failed: bool) -> None:
         self.calls.append(("close", failed))
+        self.closed.set()
 
 
 def test_calls_arrive_in_their_order_with_the_values_of_their_time() -> None:
@@ -86,6 +92,30 @@ def test_a_tracker_that_hangs_delays_neither_a_point_nor_the_end(
     assert time.monotonic() - begun < SECONDS_OF_A_TEST / 2
     assert capsys.readouterr().err.count("Far away: it is 10 points behind.") == 1
     released.set()
+
+
+def test_a_tracker_that_is_full_of_points_is_closed_all_the_same() -> None:
+    released = threading.Event()
+    recorder = Recorder(wait=released)
+    with Background("Far away", lambda: recorder, closing_seconds=0.05, points_held=2) as tracker:
+        for step in range(10):
+            tracker.write(step, {})
+    released.set()
+    assert recorder.closed.wait(SECONDS_OF_A_TEST)
+    assert recorder.calls[-1] == ("close", False)
+
+
+def test_points_that_a_slow_tracker_still_waits_for_give_way_to_its_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recorder = Recorder(seconds=0.05)
+    with Background("Far away", lambda: recorder, closing_seconds=1.0) as tracker:
+        for step in range(1000):
+            tracker.write(step, {})
+    assert recorder.closed.wait(SECONDS_OF_A_TEST)
+    assert recorder.calls[0] == (0, {})
+    assert recorder.calls[-1] == ("close", False)
+    assert "Far away: it is too slow for the points that waited" in capsys.readouterr().err
 
 
 def test_a_tracker_that_is_slow_to_end_is_left_behind(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ class Train:
                 trackers=self.trackers,
                 profile=self.profile,
             )
-        except (jax.errors.JaxRuntimeError, FunctionError, OSError) as error:
+        except (jax.errors.JaxRuntimeError, PeersUnreachable, FunctionError, OSError) as error:
             if jax.process_count() == 1:
                 raise
             # Most likely another process is gone, or the storage was away for a moment. Leaving in

@@ -7,15 +7,19 @@ from contextlib import contextmanager
 from typing import Literal
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
-from trainer.errors import PeersUnreachable, TrainingError
+from trainer.errors import LookalikeError, PeersUnreachable, TrainingError
 from trainer.progress import console
 
 Distributed = Literal["auto", "on", "off"]
 
 # A host that was taken away is noticed within this, and the others leave to start again.
 HEARTBEAT_TIMEOUT_SECONDS = 30
+# How the primary's part ended, and why: as long as a message for people, and the same for all.
+_DONE, _REFUSED, _FAILED = range(3)
+_MESSAGE_BYTES = 4096
 _ADDRESS, _COUNT, _INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 
 
@@ -72,15 +76,30 @@ def share() -> tuple[int, int]:
 def primary_first(what: str) -> Iterator[None]:
     """Run the block in the primary process, then in the others, which find what it wrote.
 
-    Where it fails in the primary the others run it too, instead of waiting for what never comes.
+    Where it fails in the primary, the others do not run it: they fail as well, at once.
+
+    Args:
+        what: the block, for people.
+
+    Raises:
+        TrainingError: in the others, where the primary refused; in its words.
+        PeersUnreachable: in the others, where the primary failed in a way that may pass.
     """
-    if not is_primary():
-        _meet(what)
-    try:
+    if jax.process_count() == 1:
         yield
-    finally:
-        if is_primary():
-            _meet(what)
+    elif is_primary():
+        try:
+            yield
+        except BaseException as error:
+            _tell(_REFUSED if isinstance(error, LookalikeError) else _FAILED, _described(error))
+            raise
+        _tell(_DONE)
+    else:
+        outcome, cause = _told()
+        if outcome != _DONE:
+            kind = TrainingError if outcome == _REFUSED else PeersUnreachable
+            raise kind(f"The first process could not do its part ({what}): {cause}")
+        yield
 
 
 def _keep_stdout_for_results() -> None:
@@ -91,9 +110,23 @@ def _keep_stdout_for_results() -> None:
     sys.stdout = os.fdopen(results, "w")
 
 
-def _meet(what: str) -> None:
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(what)
+def _tell(outcome: int, cause: str = "") -> None:
+    """From the primary to all others, which wait for it in `_told`."""
+    message = np.zeros(_MESSAGE_BYTES, np.uint8)
+    text = cause.encode()[: _MESSAGE_BYTES - 1]
+    message[: len(text) + 1] = (outcome, *text)
+    multihost_utils.broadcast_one_to_all(message)
+
+
+def _told() -> tuple[int, str]:
+    """The outcome in the primary, and what caused it."""
+    message = multihost_utils.broadcast_one_to_all(np.zeros(_MESSAGE_BYTES, np.uint8))
+    outcome, *text = np.asarray(message).tolist()
+    return outcome, bytes(text).rstrip(b"\0").decode(errors="ignore")
+
+
+def _described(error: BaseException) -> str:
+    return str(error) if isinstance(error, LookalikeError) else f"{type(error).__name__}: {error}"
 
 
 def _number(name: str) -> int | None:

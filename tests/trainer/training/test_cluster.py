@@ -43,6 +43,17 @@ OPTIONS = {
 }
 
 
+def environment_of(index: int, address: str) -> dict[str, str]:
+    """Makes a process one of two that meet at this address."""
+    return {
+        **os.environ,
+        "JAX_COORDINATOR_ADDRESS": address,
+        "JAX_COORDINATOR_BIND_ADDRESS": address,
+        "JAX_NUM_PROCESSES": "2",
+        "JAX_PROCESS_ID": str(index),
+    }
+
+
 class Pair:
     """Two processes of `lookalike train` on one run, each with two virtual devices."""
 
@@ -58,11 +69,7 @@ class Pair:
             subprocess.Popen(
                 command,
                 env={
-                    **os.environ,
-                    "JAX_COORDINATOR_ADDRESS": address,
-                    "JAX_COORDINATOR_BIND_ADDRESS": address,
-                    "JAX_NUM_PROCESSES": "2",
-                    "JAX_PROCESS_ID": str(index),
+                    **environment_of(index, address),
                     "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
                     "JAX_COMPILATION_CACHE_DIR": str(compiled_programs),
                 },
@@ -201,3 +208,56 @@ def test_a_machine_of_no_cluster_trains_alone() -> None:
 def test_an_index_that_is_no_number_is_named() -> None:
     found = connected("auto", JAX_PROCESS_ID="first")
     assert "JAX_PROCESS_ID: expected a number; found 'first'" in found.stderr
+
+
+# The first process passes its part, refuses it, and fails in it; each tells what became of it.
+MEETING = """
+import json, sys
+from trainer.errors import CatalogError
+from trainer.training.distributed import connect, is_primary, primary_first
+connect("on")
+for what, error in (
+    ("warm-up", None),
+    ("split", CatalogError("row 7: no such photo — Größe")),
+    ("log", OSError("no space left")),
+):
+    ran, found = False, None
+    try:
+        with primary_first(what):
+            ran = True
+            if is_primary() and error:
+                raise error
+    except Exception as caught:
+        found = [type(caught).__name__, str(caught)]
+    print(json.dumps([ran, found]))
+"""
+
+
+def test_what_fails_in_the_first_process_fails_in_the_others_at_once_and_in_its_words() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", MEETING],
+            env=environment_of(index, address),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    try:
+        first, other = (process.communicate(timeout=120)[0] for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
+    assert [json.loads(line) for line in first.splitlines()] == [
+        [True, None],
+        [True, ["CatalogError", "row 7: no such photo — Größe"]],
+        [True, ["OSError", "no space left"]],
+    ]
+    cannot = "The first process could not do its part"
+    assert [json.loads(line) for line in other.splitlines()] == [
+        [True, None],
+        [False, ["TrainingError", f"{cannot} (split): row 7: no such photo — Größe"]],
+        # May pass, as when storage is away: whoever watches starts all again.
+        [False, ["PeersUnreachable", f"{cannot} (log): OSError: no space left"]],
+    ]

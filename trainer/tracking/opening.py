@@ -17,6 +17,24 @@ TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 _LOGS = "logs"
 
 
+def check_trackers(names: Sequence[TrackerName]) -> None:
+    """Refuse, before photos are read, trackers that could not be opened.
+
+    Raises:
+        LookalikeError: a tracker's package is not installed, or it is told of no account or server.
+    """
+    if "wandb" in names:
+        _require("wandb", "wandb")
+        from trainer.tracking.weights_and_biases import require_login
+
+        require_login()
+    if "mlflow" in names:
+        _require("mlflow.tracking", "mlflow")
+        from trainer.tracking.mlflow import require_server
+
+        require_server()
+
+
 def open_trackers(
     names: Sequence[TrackerName],
     storage: Storage,
@@ -37,22 +55,19 @@ def open_trackers(
             is removed, hidden, or taken for what comes: see each tracker.
 
     Raises:
-        LookalikeError: a tracker's package is not installed, or it is told of no account or server.
+        LookalikeError: as `check_trackers`.
     """
+    check_trackers(names)
     others: list[Tracker] = []
     if "wandb" in names:
-        _require("wandb", "wandb")
-        from trainer.tracking.weights_and_biases import WeightsAndBiases, require_login
+        from trainer.tracking.weights_and_biases import WeightsAndBiases
 
-        require_login()
         others.append(
             Background("Weights & Biases", lambda: WeightsAndBiases(storage, config=config))
         )
     if "mlflow" in names:
-        _require("mlflow.tracking", "mlflow")
-        from trainer.tracking.mlflow import MLflow, require_server
+        from trainer.tracking.mlflow import MLflow
 
-        require_server()
         others.append(Background("MLflow", lambda: MLflow(storage, config=config)))
     own: list[Tracker] = [CurvesFile(storage, start_step=start_step)]
     if "tensorboard" in names:

@@ -13,7 +13,7 @@ from trainer.data.records import Catalog
 from trainer.data.screen import OnBadPhoto
 from trainer.model.parameters import to_flat
 from trainer.progress import console
-from trainer.tracking import Tracker, TrackerName, Trackers, open_trackers
+from trainer.tracking import Tracker, TrackerName, Trackers, check_trackers, open_trackers
 from trainer.training.batches import training_batches
 from trainer.training.compilation import keep_compiled_programs
 from trainer.training.distributed import is_primary, primary_first, share
@@ -81,12 +81,17 @@ def train(
         ExperimentChanged: the run belongs to another experiment or catalogue.
         NotFinite: the loss or a gradient is; the last checkpoint is from before.
         TrainingError: too few products to train on, or interrupted by a signal.
+        LookalikeError: the loss has no such option, or a tracker could not be opened.
         CatalogError, WeightsError: what was given cannot be read.
     """
     keep_compiled_programs()
     run = Run(run_url)
     config = initial_config(experiment)
     check_loss(experiment)
+    with primary_first("trackers"):
+        # Processes of a cluster see the same figures: one of them tells.
+        told = trackers if is_primary() else None
+        check_trackers(told or ())
     mesh = device_mesh(experiment.batch_size if experiment.steps else 0)
     run.claim(experiment, config, catalog)
     with run.checkpoints() as checkpoints:
@@ -115,10 +120,8 @@ def train(
             like = abstract_items(experiment, config, classes, whole(mesh))
             state = checkpoints.restore(resumed_from, like)
             seconds = checkpoints.progress(resumed_from)["seconds"]
-        # Processes of a cluster see the same figures: one of them tells.
-        chosen = trackers if is_primary() else None
         with (
-            _trackers(chosen, run, experiment, batches.start_step + 1) as curves,
+            _trackers(told, run, experiment, batches.start_step + 1) as curves,
             profiler(_traces(run) if profile else None, batches.start_step) as trace,
         ):
             training = Steps(experiment, config, mesh, batches, checkpoints, curves, seconds)

@@ -1,6 +1,7 @@
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.errors import ExperimentChanged, LookalikeError, NotFinite, TrainingError
 from trainer.model.parameters import to_flat
+from trainer.tracking import TrackerName
 from trainer.training import loop, steps
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
@@ -193,6 +195,24 @@ def test_an_unknown_option_of_the_loss_is_named_before_photos_are_read(
     url = tmp_path / "run"
     with pytest.raises(LookalikeError, match="has no option 'gamma'"):
         train(catalog, str(url), head_only(loss_options={"gamma": 2.0}))
+    assert not url.exists()
+
+
+@pytest.mark.parametrize("tracker", ["wandb", "mlflow"])
+def test_a_tracker_that_cannot_be_opened_is_named_before_photos_are_read(
+    tracker: TrackerName,
+    tmp_path: Path,
+    catalog: Catalog,
+    head_only: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = tmp_path / "run"
+    monkeypatch.setitem(sys.modules, "wandb", None)  # type: ignore[arg-type]
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    told = {"wandb": "its package", "mlflow": "the address of a tracking server"}
+    with pytest.raises(LookalikeError, match=f"expected {told[tracker]}"):
+        train(catalog, str(url), head_only(), trackers=[tracker])
     assert not url.exists()
 
 

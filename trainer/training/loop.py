@@ -92,7 +92,9 @@ def train(
         # Processes of a cluster see the same figures: one of them tells.
         told = trackers if is_primary() else None
         check_trackers(told or ())
-    mesh = device_mesh(experiment.batch_size if experiment.steps else 0)
+    mesh = device_mesh(
+        experiment.batch_size if experiment.steps else 0, parts=experiment.gradient_chunks
+    )
     run.claim(experiment, config, catalog)
     with run.checkpoints() as checkpoints:
         resumed_from = checkpoints.latest

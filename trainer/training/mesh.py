@@ -18,21 +18,31 @@ from trainer.errors import TrainingError
 _ROWS = "rows"
 
 
-def device_mesh(batch_size: int, devices: list[jax.Device] | None = None) -> Mesh:
+def device_mesh(
+    batch_size: int, devices: list[jax.Device] | None = None, *, parts: int = 1
+) -> Mesh:
     """Return a mesh over devices, those of one process side by side.
 
     Args:
         batch_size: photos in a batch of all processes together.
         devices: None: all there are, in all processes.
+        parts: each of so many parts of a batch is divided by itself.
 
     Raises:
-        TrainingError: the batch cannot be divided evenly.
+        TrainingError: the batch, or one of its parts, cannot be divided evenly.
     """
     chosen = sorted(devices or jax.devices(), key=lambda device: (device.process_index, device.id))
     if batch_size % len(chosen):
         raise TrainingError(
             f"Expected a batch that {len(chosen)} devices can share evenly; found {batch_size} "
             "photos. Change --products-per-batch or --photos-per-product."
+        )
+    if batch_size % (parts * len(chosen)):
+        raise TrainingError(
+            f"Expected parts of a batch that {len(chosen)} devices can share evenly; found "
+            f"{batch_size} photos in {parts} parts of {batch_size / parts:g}. Change "
+            f"--gradient-chunks to a divisor of {batch_size // len(chosen)}, or the batch by "
+            "--products-per-batch or --photos-per-product."
         )
     return Mesh(np.array(chosen), (_ROWS,), axis_types=(AxisType.Auto,))
 

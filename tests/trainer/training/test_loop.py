@@ -216,6 +216,19 @@ def test_a_tracker_that_cannot_be_opened_is_named_before_photos_are_read(
     assert not url.exists()
 
 
+def test_parts_of_a_batch_are_divided_among_the_devices_before_photos_are_read(
+    tmp_path: Path,
+    catalog: Catalog,
+    head_only: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = tmp_path / "run"
+    monkeypatch.setattr(jax, "devices", lambda: jax.local_devices() * 4)
+    with pytest.raises(TrainingError, match="found 12 photos in 2 parts of 6"):
+        train(catalog, str(url), head_only(gradient_chunks=2))
+    assert not url.exists()
+
+
 def test_sigterm_saves_and_leaves_and_the_same_command_goes_on(
     tmp_path: Path, catalog: Catalog, trained: str, start_training: Start
 ) -> None:

@@ -88,3 +88,10 @@ def test_a_batch_that_the_devices_cannot_share_is_refused() -> None:
     devices = jax.devices() * 3
     with pytest.raises(TrainingError, match="that 3 devices can share evenly; found 64 photos"):
         device_mesh(64, devices)
+
+
+def test_parts_of_a_batch_that_the_devices_cannot_share_are_refused() -> None:
+    devices = jax.devices() * 4
+    with pytest.raises(TrainingError, match=r"32 parts of 2\. .* divisor of 16"):
+        device_mesh(64, devices, parts=32)
+    assert device_mesh(64, devices[:2], parts=32).size == 2

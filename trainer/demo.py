@@ -116,7 +116,7 @@ def _make(
     # Another catalogue, other weights or another experiment get a run of their own.
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
     run_url = str(root / _RUNS / f"demo-{key}")
-    train(catalog, run_url, experiment)
+    train(catalog, run_url, experiment).check_not_interrupted()
     results = {
         **baselines(run_url, catalog),
         "trained" if experiment.steps else "pretrained": evaluate(run_url, catalog),

@@ -125,7 +125,8 @@ def sweep(
         runs.append(f"{storage.url}/seed-{seed}")
         console.print(f"Seed {seed}, {len(runs)} of {len(seeds)}: {runs[-1]}", highlight=False)
         seeded = replace(experiment, seed=seed)
-        train(catalog, runs[-1], seeded, trackers=trackers, on_bad_photo=on_bad_photo)
+        summary = train(catalog, runs[-1], seeded, trackers=trackers, on_bad_photo=on_bad_photo)
+        summary.check_not_interrupted()
         results.append(_result(catalog, runs[-1], seeded, on_bad_photo))
         found = Sweep(tuple(seeds[: len(runs)]), tuple(runs), _spreads(results))
         data = json.dumps(found.to_dict(), indent=2) + "\n"

@@ -13,6 +13,7 @@ from trainer.data.records import Catalog
 from trainer.errors import ExperimentChanged, TrainingError
 from trainer.sweep import Spread, Sweep, sweep
 from trainer.training.experiment import Experiment
+from trainer.training.loop import RunSummary
 
 # Only a small head is trained: each seed takes a second or two.
 EXPERIMENT = Experiment(
@@ -123,6 +124,21 @@ def test_another_experiment_in_the_same_place_is_refused(
     other = Experiment(**{**vars(EXPERIMENT), "steps": 3})
     with pytest.raises(ExperimentChanged, match="steps: 2 in the run, 3 asked"):
         sweep(catalog, str(out), other, [3])
+
+
+def test_a_signal_that_a_training_outlived_ends_the_sweep(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+
+    def told(_: Catalog, __: str, experiment: Experiment, **___: object) -> RunSummary:
+        seeds.append(experiment.seed)
+        return RunSummary(2, 1.0, 1.0, 0.5, None, interrupted_by="SIGINT")
+
+    monkeypatch.setattr("trainer.sweep.train", told)
+    with pytest.raises(TrainingError, match="SIGINT came as training ended"):
+        sweep(catalog, str(tmp_path), EXPERIMENT, (4, 5))
+    assert seeds == [4]
 
 
 @pytest.mark.parametrize("seeds", [(), (1, 2, 1)])

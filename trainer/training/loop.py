@@ -1,6 +1,7 @@
 """Train: from a catalogue and an experiment to a run, however often it is interrupted."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from jax.sharding import Mesh
 from function.storage import Storage
 from trainer.data.records import Catalog
 from trainer.data.screen import OnBadPhoto
+from trainer.errors import TrainingError
 from trainer.model.parameters import to_flat
 from trainer.progress import console
 from trainer.tracking import Tracker, TrackerName, Trackers, check_trackers, open_trackers
@@ -20,6 +22,7 @@ from trainer.training.distributed import is_primary, primary_first, share
 from trainer.training.experiment import Experiment
 from trainer.training.gradient import check_loss
 from trainer.training.initial import initial_config, initial_model
+from trainer.training.interruption import interruption
 from trainer.training.mesh import device_mesh, put_whole, whole
 from trainer.training.profiling import profiler
 from trainer.training.run import PROFILE, Run
@@ -42,6 +45,20 @@ class RunSummary:
     """Of the last batch; None where there was none."""
     resumed_from: int | None
     """The checkpoint that this call went on from; None where it began."""
+    interrupted_by: str | None = None
+    """The signal that came too late to stop training; None where none did."""
+
+    def check_not_interrupted(self) -> None:
+        """For who goes on after training: leave where a signal asked for that.
+
+        Raises:
+            TrainingError: one did.
+        """
+        if self.interrupted_by is not None:
+            raise TrainingError(
+                f"{self.interrupted_by} came as training ended: it is saved, and nothing more was "
+                "done. Run the same command again to go on."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON's own types."""
@@ -62,7 +79,7 @@ def train(
 
     Steps are the same, on the same CPUs bit for bit, however often training was interrupted; for
     GPUs see `trainer.training.determinism`. SIGTERM and SIGINT save a checkpoint and leave, in all
-    processes where one is told.
+    processes where one is told; after the last step they only wait for it to be saved.
 
     All devices of all processes share each batch. Where there are several processes
     (`trainer.training.distributed`), each calls this with the same arguments and a `run_url` that
@@ -96,7 +113,8 @@ def train(
         experiment.batch_size if experiment.steps else 0, parts=experiment.gradient_chunks
     )
     run.claim(experiment, config, catalog)
-    with run.checkpoints() as checkpoints:
+    # The stack is left last: it holds a signal back until the last checkpoint is complete.
+    with ExitStack() as held, run.checkpoints() as checkpoints:
         resumed_from = checkpoints.latest
         if resumed_from == experiment.steps:
             console.print(f"{run.url} is trained: {resumed_from} steps, nothing to do.")
@@ -122,18 +140,20 @@ def train(
             like = abstract_items(experiment, config, classes, whole(mesh))
             state = checkpoints.restore(resumed_from, like)
             seconds = checkpoints.progress(resumed_from)["seconds"]
+        interrupted_by = held.enter_context(interruption())
         with (
             _trackers(told, run, experiment, batches.start_step + 1) as curves,
             profiler(_traces(run) if profile else None, batches.start_step) as trace,
         ):
             training = Steps(experiment, config, mesh, batches, checkpoints, curves, seconds)
-            training.run(train_step, state, trace)
+            training.run(train_step, state, trace, interrupted_by)
     return RunSummary(
         experiment.steps,
         training.seconds,
         training.clock.photos_per_second,
         training.loss,
         resumed_from,
+        interrupted_by(),
     )
 
 

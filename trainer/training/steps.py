@@ -17,7 +17,6 @@ from trainer.training.checkpoint import Checkpoints
 from trainer.training.clock import Clock
 from trainer.training.diagnosis import explain_not_finite
 from trainer.training.experiment import Experiment
-from trainer.training.interruption import interruption
 from trainer.training.mesh import put_rows, put_whole
 from trainer.training.state import TrainState
 from trainer.training.step import StepMetrics, TrainingStep
@@ -43,9 +42,13 @@ class Steps:
         self._logged = 0
 
     def run(
-        self, train_step: TrainingStep, state: TrainState, trace: Callable[[int], None]
+        self,
+        train_step: TrainingStep,
+        state: TrainState,
+        trace: Callable[[int], None],
+        interrupted_by: Callable[[], str | None],
     ) -> None:
-        """Train to the end.
+        """Train to the end, or until a signal came; see `trainer.training.interruption`.
 
         The host never waits for the step that it has just started, except to save: it looks at the
         one before, so that the device always has the next step at hand. What it does then depends
@@ -53,10 +56,7 @@ class Steps:
         """
         experiment, first = self.experiment, self.batches.start_step
         previous: StepMetrics | None = None
-        with (
-            progress_bar("Training", experiment.steps, completed=first) as bar,
-            interruption() as interrupted_by,
-        ):
+        with progress_bar("Training", experiment.steps, completed=first) as bar:
             for batch in self.clock.inputs(self.batches):
                 trace(batch.step)
                 inputs = self._placed(batch, told_to_leave=interrupted_by() is not None)

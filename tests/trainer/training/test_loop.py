@@ -21,7 +21,8 @@ from trainer.data.records import Catalog
 from trainer.errors import ExperimentChanged, LookalikeError, NotFinite, TrainingError
 from trainer.model.parameters import to_flat
 from trainer.tracking import TrackerName
-from trainer.training import loop, steps
+from trainer.training import loop
+from trainer.training.checkpoint import Checkpoints
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.loop import train
@@ -170,7 +171,7 @@ def test_every_array_of_a_resumed_run_is_that_of_one_trained_straight(
     train(catalog, straight, asked)
 
     with monkeypatch.context() as patched:
-        patched.setattr(steps, "interruption", told_at_the_fourth_step)
+        patched.setattr(loop, "interruption", told_at_the_fourth_step)
         with pytest.raises(TrainingError, match="SIGTERM stopped training after step 5 of 9"):
             train(catalog, resumed, asked)
     assert train(catalog, resumed, asked).resumed_from == 5
@@ -247,6 +248,41 @@ def test_sigterm_saves_and_leaves_and_the_same_command_goes_on(
     assert steps == sorted(set(steps)), "points written before the interruption come twice"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_last_checkpoint_is_committed_waits_for_it_and_changes_nothing(
+    number: signal.Signals,
+    tmp_path: Path,
+    catalog: Catalog,
+    head_only: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leave = Checkpoints.__exit__
+    told = []
+
+    def told_while_leaving(self: Checkpoints, *error: Any) -> None:
+        if not told:
+            told.append(number)
+            signal.raise_signal(number)
+        leave(self, *error)
+
+    def as_it_would_have(*_: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(Checkpoints, "__exit__", told_while_leaving)
+    url = str(tmp_path / "run")
+    before = signal.signal(number, as_it_would_have)
+    try:
+        summary = train(catalog, url, head_only(steps=3))
+        assert told
+        assert signal.getsignal(number) is as_it_would_have
+    finally:
+        signal.signal(number, before)
+    assert summary.steps == Run(url).load()[1] == 3
+    # What would go on after training, as a sweep, leaves instead.
+    with pytest.raises(TrainingError, match=f"^{number.name} came as training ended"):
+        summary.check_not_interrupted()
+
+
 # What Orbax leaves when it is killed: elsewhere than under the final name on a file system, which
 # can rename; without the mark of completion on object storage, which cannot.
 @pytest.mark.parametrize(
@@ -264,7 +300,7 @@ def test_what_an_interrupted_save_left_behind_is_ignored_and_removed(
     root = str(tmp_path) if place == "folder" else request.getfixturevalue("gcs_emulator")
     url, asked = f"{root}/run", head_only(steps=8)
     with monkeypatch.context() as patched:
-        patched.setattr(steps, "interruption", told_at_the_fourth_step)
+        patched.setattr(loop, "interruption", told_at_the_fourth_step)
         with pytest.raises(TrainingError, match="after step 5 of 8"):
             train(catalog, url, asked)
     storage = open_storage(url)

@@ -14,8 +14,11 @@ FIRST_STEP, STEPS = 10, 5
 
 
 @contextmanager
-def profiler(storage: Storage | None, start_step: int) -> Iterator[Callable[[int], None]]:
+def profiler(storage: Storage | None, start_step: int) -> Iterator[Callable[[int, object], None]]:
     """Give a function to be called before each step, which starts and ends the trace.
+
+    It takes the step's number, and arrays that the step before gives: the host runs ahead of the
+    device, and a trace waits for the steps that it leaves out, and for those that it holds.
 
     The trace is TensorBoard's (`plugins/profile/…`), with a `perfetto_trace.json.gz` that
     https://ui.perfetto.dev opens.
@@ -25,17 +28,19 @@ def profiler(storage: Storage | None, start_step: int) -> Iterator[Callable[[int
         start_step: the first step of this process. Steps `start_step + 10` to `+ 14` are traced.
     """
     if storage is None:
-        yield lambda step: None
+        yield lambda step, running: None
         return
     with tempfile.TemporaryDirectory() as folder:
         tracing = False
 
-        def before(step: int) -> None:
+        def before(step: int, running: object) -> None:
             nonlocal tracing
             if step == start_step + FIRST_STEP:
+                jax.block_until_ready(running)  # type: ignore[no-untyped-call]
                 jax.profiler.start_trace(folder, create_perfetto_trace=True)
                 tracing = True
             elif tracing and step == start_step + FIRST_STEP + STEPS:
+                jax.block_until_ready(running)  # type: ignore[no-untyped-call]
                 end()
 
         def end() -> None:

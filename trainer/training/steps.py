@@ -45,7 +45,7 @@ class Steps:
         self,
         train_step: TrainingStep,
         state: TrainState,
-        trace: Callable[[int], None],
+        trace: Callable[[int, object], None],
         interrupted_by: Callable[[], str | None],
     ) -> None:
         """Train to the end, or until a signal came; see `trainer.training.interruption`.
@@ -58,7 +58,7 @@ class Steps:
         previous: StepMetrics | None = None
         with progress_bar("Training", experiment.steps, completed=first) as bar:
             for batch in self.clock.inputs(self.batches):
-                trace(batch.step)
+                trace(batch.step, previous)
                 inputs = self._placed(batch, told_to_leave=interrupted_by() is not None)
                 with jax.transfer_guard("disallow"):
                     state, metrics = train_step(state, *inputs)

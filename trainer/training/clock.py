@@ -23,10 +23,10 @@ class Clock:
         return time.monotonic() - self._start
 
     @property
-    def photos_per_second(self) -> float:
-        """Since the first step ended; 0 until two have."""
-        if self._steps < 2:
-            return 0.0
+    def photos_per_second(self) -> float | None:
+        """Since the first step ended; None until another has."""
+        if self._steps < 2 or self._last <= self._first:
+            return None
         return (self._steps - 1) * self._photos_per_step / (self._last - self._first)
 
     def tick(self) -> None:

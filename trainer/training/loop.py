@@ -39,8 +39,9 @@ class RunSummary:
     """Batches that the network has learned from, in all."""
     seconds: float
     """Spent on these steps, in all calls together."""
-    images_per_second: float
-    """Photos learned from by this call, each second; 0 where nothing was left to do."""
+    images_per_second: float | None
+    """Photos learned from by this call, each second, without its first step, which compiles; None
+    where there was no other."""
     final_loss: float | None
     """Of the last batch; None where there was none."""
     resumed_from: int | None
@@ -119,14 +120,14 @@ def train(
         if resumed_from == experiment.steps:
             console.print(f"{run.url} is trained: {resumed_from} steps, nothing to do.")
             done = checkpoints.progress(resumed_from)
-            return RunSummary(resumed_from, done["seconds"], 0.0, done["loss"], resumed_from)
+            return RunSummary(resumed_from, done["seconds"], None, done["loss"], resumed_from)
         with primary_first("split"):
             split = run.split(catalog, on_bad_photo=on_bad_photo)
         if experiment.steps == 0:
             arrays = to_flat(initial_model(experiment, config))
             state = _everywhere(mesh, initial_state(experiment, config, arrays, classes=0))
             checkpoints.save(state, {"seconds": 0.0, "loss": None})
-            return RunSummary(0, 0.0, 0.0, None, None)
+            return RunSummary(0, 0.0, None, None, None)
         batches = training_batches(
             split.train, experiment, start_step=resumed_from or 0, workers=workers, shard=share()
         )

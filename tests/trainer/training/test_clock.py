@@ -36,6 +36,16 @@ def test_a_lap_tells_speed_and_waits_since_the_last(now: list[float]) -> None:
     assert clock.seconds == pytest.approx(58)
 
 
+def test_there_is_no_speed_before_two_steps_have_ended(now: list[float]) -> None:
+    clock = Clock(photos_per_step=8)
+    for steps in range(2):
+        assert clock.photos_per_second is None, steps
+        assert clock.lap() == {}
+        now[0] += 4
+        clock.tick()
+    assert clock.photos_per_second == pytest.approx(2.0)
+
+
 def test_waiting_for_batches_is_counted_and_all_come(now: list[float]) -> None:
     clock = Clock(photos_per_step=1)
     clock.tick()

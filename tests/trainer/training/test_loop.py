@@ -20,7 +20,7 @@ from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.errors import ExperimentChanged, LookalikeError, NotFinite, TrainingError
 from trainer.model.parameters import to_flat
-from trainer.tracking import TrackerName
+from trainer.tracking import TrackerName, read_curves
 from trainer.training import loop
 from trainer.training.checkpoint import Checkpoints
 from trainer.training.experiment import Experiment
@@ -98,7 +98,7 @@ def test_the_loss_falls_and_the_curves_can_be_read(trained: str) -> None:
 def test_a_complete_run_has_nothing_to_do(trained: str, catalog: Catalog) -> None:
     summary = train(catalog, trained, LONG)
     assert summary.steps == summary.resumed_from == 48
-    assert summary.images_per_second == 0.0
+    assert summary.images_per_second is None
     assert summary.final_loss is not None
     assert summary.to_dict()["seconds"] > 0
 
@@ -178,6 +178,21 @@ def test_every_array_of_a_resumed_run_is_that_of_one_trained_straight(
     expected, found = everything(straight, asked), everything(resumed, asked)
     assert expected.keys() == found.keys()
     assert all(np.array_equal(found[name], array) for name, array in expected.items())
+
+
+def test_short_calls_tell_the_speed_that_they_measured_and_no_other(
+    tmp_path: Path, catalog: Catalog, head_only: Callable[..., Experiment]
+) -> None:
+    asked = {"log_every": 1}
+    urls = {steps: str(tmp_path / str(steps)) for steps in (1, 2)}
+    one, two = (train(catalog, urls[n], head_only(steps=n, **asked)) for n in (1, 2))
+    assert one.images_per_second is None
+    # All that is known of two steps is the second: the first compiles.
+    points = read_curves(open_storage(urls[2]))
+    assert [point.get("photos_per_second") for point in points] == [None, two.images_per_second]
+    assert two.images_per_second is not None
+    assert 0 < 12 / two.images_per_second < two.seconds
+    assert "photos_per_second" not in read_curves(open_storage(urls[1]))[0]
 
 
 def test_a_profile_is_written_where_it_is_asked_for(

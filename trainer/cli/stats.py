@@ -1,4 +1,4 @@
-"""`lookalike data stats`: what a catalogue holds, its copies and leaks, as files and a page."""
+"""`lookalike data stats`: what a catalogue holds, and its copies, as files and a page."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ class Stats:
     out: str
     """Where the files go: a folder or gs://bucket/prefix."""
     holdout: float = Experiment.holdout
-    """Fraction of the products kept unseen, as the training will; for leaks."""
+    """Fraction of the products kept unseen, as the training will; for copies across the split."""
     seed: int = Experiment.seed
     """The training's seed, which decides which products these are."""
     json: bool = False
@@ -46,14 +46,21 @@ class Stats:
             console.print(f"In {self.out}: index.html shows all of it")
 
 
+_DEGREES = {
+    "same_bytes": "copies: same bytes",
+    "same_pixels": "copies: same pixels",
+    "near": "alike, to look at",
+}
+
+
 def statistics_table(name: str, summary: dict[str, Any]) -> Table:
     table = Table("", name, show_edge=False)
     for key in ("photos", "products", "photos_per_product", "category_count", "roles", "formats"):
         table.add_row(key.replace("_", " "), readable(summary[key]))
     for side in ("train", "evaluation"):
         table.add_row(side, readable(summary["split"][side]))
-    for degree in ("same_bytes", "same_pixels", "near"):
-        table.add_row(f"copies: {degree.replace('_', ' ')}", readable(_nonzero(summary, degree)))
+    for degree, label in _DEGREES.items():
+        table.add_row(label, readable(_nonzero(summary, degree)))
     table.add_row("unreadable photos", readable(len(summary["unreadable"])))
     return table
 

@@ -1,4 +1,4 @@
-"""What a catalogue holds, measured from its photos: counts, sizes, copies, leaks, pictures of it.
+"""What a catalogue holds, measured from its photos: counts, sizes, copies, pictures of it.
 
 measure ─► signature          one decode for each photo
    │

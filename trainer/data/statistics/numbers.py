@@ -20,14 +20,14 @@ PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 
 @dataclass(frozen=True)
 class Group:
-    """Photos that are copies of each other."""
+    """Photos that are copies of each other, or all but."""
 
     rows: tuple[int, ...]
     """Their places among the readable photos, ascending."""
     products: int
     """How many products they are listed under; photos of no product count as one more."""
-    leak: bool
-    """Whether some are trained on and others evaluated on."""
+    across_split: bool
+    """Whether some are trained on and others evaluated on: a leak, if they are copies indeed."""
     both_roles: bool
     """Whether some are the shop's and others customers'."""
 
@@ -35,7 +35,7 @@ class Group:
 def groups_of(
     labels: Int[np.ndarray, " photos"], photos: Sequence[Photo], sides: Sequence[str]
 ) -> list[Group]:
-    """Describe the groups of two photos or more: leaks first, then across products, then others.
+    """Describe the groups of two photos or more: across the split first, then across products.
 
     Args:
         labels: as in `Duplicates`.
@@ -49,11 +49,11 @@ def groups_of(
             Group(
                 rows=tuple(rows.tolist()),
                 products=len({photo.product_id for photo in held}),
-                leak=len({sides[row] for row in rows}) > 1,
+                across_split=len({sides[row] for row in rows}) > 1,
                 both_roles={"catalog", "query"} <= {photo.role for photo in held},
             )
         )
-    return sorted(found, key=lambda group: (not group.leak, group.products == 1))
+    return sorted(found, key=lambda group: (not group.across_split, group.products == 1))
 
 
 def sides_of(photos: Sequence[Photo], split: Split) -> list[str]:
@@ -76,8 +76,9 @@ def summarise(
 
         Each degree of duplicates includes the one before, and counts groups; photos in them;
         surplus, the photos that are not the first of their group; across_products, groups under
-        two products or more; across_roles; leaks, groups with photos on both sides of the split;
-        and leaked_photos, those of them that are evaluated on.
+        two products or more; across_roles; across_split, groups with photos on both sides of the
+        split; and across_split_evaluated, photos of those that are evaluated on. Of the same pixels
+        these are leaks; near ones may be photos of one session, and are candidates to look at.
     """
     photos = measured.catalog.photos
     width, height = measured.sizes.T
@@ -148,8 +149,11 @@ def _degree(
         "surplus": sum(len(group.rows) - 1 for group in groups),
         "across_products": sum(group.products > 1 for group in groups),
         "across_roles": sum(group.both_roles for group in groups),
-        "leaks": sum(group.leak for group in groups),
-        "leaked_photos": sum(
-            sides[row] == "evaluation" for group in groups if group.leak for row in group.rows
+        "across_split": sum(group.across_split for group in groups),
+        "across_split_evaluated": sum(
+            sides[row] == "evaluation"
+            for group in groups
+            if group.across_split
+            for row in group.rows
         ),
     }

@@ -35,7 +35,7 @@ _SHEET_QUALITY = 82
 _DEGREES = {
     "same_bytes": "same file",
     "same_pixels": "same pixels",
-    "near": "alike (saved again, scaled, in another light)",
+    "near": "alike (saved again, scaled, in another light, or of one session)",
 }
 _MEASURES = {
     "width": "width, px",
@@ -67,7 +67,7 @@ def overview(
         visualization: `per_class_visualization`'s picture.
         files: names of what lies beside the page.
     """
-    near = summary["duplicates"]["near"]
+    exact, near = (summary["duplicates"][degree] for degree in ("same_pixels", "near"))
     catalog = measured.catalog
     return Page(
         title=f"What {catalog.name} holds",
@@ -77,9 +77,15 @@ def overview(
             Tile("products", summary["products"]),
             Tile("super-classes", summary["category_count"]),
             Tile("photos per product", summary["photos_per_product"]["median"], "median"),
-            Tile("leaks", near["leaks"], "copies in train and evaluation", near["leaks"] > 0),
-            Tile("copies across products", near["across_products"], "groups"),
-            Tile("surplus copies", near["surplus"], "photos"),
+            Tile(
+                "leaks",
+                exact["across_split"],
+                "same pixels in train and evaluation",
+                exact["across_split"] > 0,
+            ),
+            Tile("alike across the split", near["across_split"], "groups, to look at"),
+            Tile("alike across products", near["across_products"], "groups, to look at"),
+            Tile("surplus copies", exact["surplus"], "photos of the same pixels"),
             Tile("unreadable", len(summary["unreadable"]), "", bool(summary["unreadable"])),
         ),
         sections=(
@@ -173,22 +179,33 @@ def _duplicates(
             label,
             *(
                 found[degree][name]
-                for name in ("groups", "photos", "across_products", "across_roles", "leaks")
+                for name in ("groups", "photos", "across_products", "across_roles", "across_split")
             ),
         )
         for degree, label in _DEGREES.items()
     ]
-    columns = ("degree", "groups", "photos in them", "across products", "across roles", "leaks")
-    blocks: list[Block] = [
-        Table(columns, rows, "Each degree includes the one above. A leak has photos on both sides.")
-    ]
-    if found["near"]["leaks"]:
+    columns = (
+        *("degree", "groups", "photos in them", "across products", "across roles"),
+        "across the split",
+    )
+    blocks: list[Block] = [Table(columns, rows, "Each degree includes the one above.")]
+    leaked = found["same_pixels"]["across_split_evaluated"]
+    alike = found["near"]["across_split_evaluated"] - leaked
+    if leaked:
         blocks.append(
             Text(
-                f"Photos to evaluate on that have a copy among those to train on: "
-                f"{found['near']['leaked_photos']:,}. Recall on them measures memory: move their "
-                "products to one side of the split, or drop them.",
+                f"Leaks: photos to evaluate on whose pixels are trained on as well: {leaked:,}. "
+                "Recall on them measures memory: move their products to one side of the split, or "
+                "drop them.",
                 alarm=True,
+            )
+        )
+    if alike:
+        blocks.append(
+            Text(
+                f"Candidates: photos to evaluate on that look like one to train on: {alike:,}. "
+                "Each may be that photo, saved again, and then is a leak too; or another photo of "
+                "one session, as of two products of one family, and then is none. Look at them."
             )
         )
     if found["not_compared"] or not found["complete"]:
@@ -225,7 +242,7 @@ def _group(measured: Measurements, number: int, group: Group, sides: Sequence[st
     heading = f"{number}. {len(group.rows):,} photos of {where}"
     return Photos(
         tiles,
-        heading + (", on both sides of the split" if group.leak else ""),
+        heading + (", on both sides of the split" if group.across_split else ""),
         _cut("photos", len(group.rows), SHOWN_PHOTOS_OF_A_GROUP, "duplicates.csv"),
     )
 

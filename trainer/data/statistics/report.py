@@ -30,7 +30,7 @@ PAGE = "index.html"
 
 _COLUMNS = (
     "group", "degree", "distance_bits", "correlation", "product_id", "image", "row", "role",
-    "side", "group_products", "group_leaks",
+    "side", "group_products", "group_across_split",
 )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def _table(
                 (
                     number, _degree(duplicates, first, row), int(distance), f"{likeness:.4f}",
                     photo.product_id, photo.image, photo.row or "", photo.role, sides[row],
-                    group.products, "yes" if group.leak else "no",
+                    group.products, "yes" if group.across_split else "no",
                 )
             )  # fmt: skip
     return text.getvalue()

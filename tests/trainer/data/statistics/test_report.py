@@ -83,15 +83,15 @@ def test_numbers_files_and_leaks(leaky: Path, tmp_path: Path) -> None:
         "surplus": 1,
         "across_products": 1,
         "across_roles": 1,
-        "leaks": 1,
-        "leaked_photos": 1,
+        "across_split": 1,
+        "across_split_evaluated": 1,
     }
     rows = list(csv.DictReader(StringIO((out / "duplicates.csv").read_text())))
     assert [(row["degree"], row["image"], row["side"]) for row in rows] == [
         ("first", "0-0.jpg", "train"),
         ("near", "5-2.jpg", "evaluation"),
     ]
-    assert {row["group_leaks"] for row in rows} == {"yes"}
+    assert {row["group_across_split"] for row in rows} == {"yes"}
 
 
 def test_the_page_shows_it_and_hostile_names_stay_names(leaky: Path, tmp_path: Path) -> None:
@@ -99,10 +99,30 @@ def test_the_page_shows_it_and_hostile_names_stay_names(leaky: Path, tmp_path: P
     html = (tmp_path / "index.html").read_text()
     assert "<script" not in html
     assert "2 photos of 2 products, on both sides of the split" in html
-    assert "among those to train on: 1." in html
+    assert "Candidates: photos to evaluate on that look like one to train on: 1." in html
+    assert "Leaks:" not in html
     assert "2-2.jpg" in html
     assert html.count('src="data:image/jpeg;base64,') == 3
     assert "<svg" in html
+
+
+def test_only_a_copy_of_the_same_pixels_is_called_a_leak(
+    leaky: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Now 5-2 is 0-0 to the pixel, and 3-1 the same photo as 0-1, saved again.
+    with Image.open(leaky / "0-0.jpg") as same:
+        same.save(leaky / "5-2.jpg", "PNG")
+    with Image.open(leaky / "0-1.jpg") as again:
+        again.save(leaky / "3-1.jpg", quality=60)
+    main(["data", "stats", str(leaky), "--out", str(tmp_path / "out")])
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "Leaks: photos to evaluate on whose pixels are trained on as well: 1." in page
+    assert "Candidates: photos to evaluate on that look like one to train on: 1." in page
+    told = capsys.readouterr().out
+    assert not {"leaks", "leaked"} & set(told.split())
+    pixels, _, alike = told.partition("alike, to look at")
+    assert "across split: 1" in pixels.partition("same pixels")[2]
+    assert "across split: 2" in alike
 
 
 def test_the_files_may_lie_in_a_bucket(products: Callable[..., Path], storage_root: str) -> None:

@@ -24,13 +24,17 @@ class Clock:
 
     @property
     def photos_per_second(self) -> float | None:
-        """Since the first step ended; None until another has."""
+        """Since the first step was seen to end; None until another was."""
         if self._steps < 2 or self._last <= self._first:
             return None
         return (self._steps - 1) * self._photos_per_step / (self._last - self._first)
 
     def tick(self) -> None:
-        """A step has ended on the device."""
+        """A step has ended on the device, when the host looks, having started the next.
+
+        A step of which none follows is not told of: where starting one takes as long as computing
+        it, as on a CPU it may, it would seem to take no time.
+        """
         self._steps += 1
         self._last = time.monotonic()
         if self._steps == 1:

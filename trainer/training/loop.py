@@ -41,7 +41,7 @@ class RunSummary:
     """Spent on these steps, in all calls together."""
     images_per_second: float | None
     """Photos learned from by this call, each second, without its first step, which compiles; None
-    where there was no other."""
+    where it took fewer than three, of which too little is seen."""
     final_loss: float | None
     """Of the last batch; None where there was none."""
     resumed_from: int | None

@@ -64,14 +64,14 @@ class Steps:
                     state, metrics = train_step(state, *inputs)
                 note, leaving = None, False
                 if previous is not None:
-                    self._wait(previous)
+                    with self.clock.waiting_for("device"):
+                        previous.loss.block_until_ready()
+                    self.clock.tick()
                     leaving = bool(jax.device_get(previous.interrupted))
                     if batch.step % experiment.log_every == 0:
                         note = self._log(previous, batch.step, state)
                 previous, step = metrics, batch.step + 1
                 last = leaving or step == experiment.steps
-                if last:
-                    self._wait(metrics)
                 if last or step % experiment.checkpoint_every == 0:
                     note = self._save(metrics, step, state) or note
                 bar.advance(note=note)
@@ -82,11 +82,6 @@ class Steps:
                         "It is saved: run the same command again to go on."
                     )
         self.seconds += self.clock.seconds
-
-    def _wait(self, metrics: StepMetrics) -> None:
-        with self.clock.waiting_for("device"):
-            metrics.loss.block_until_ready()
-        self.clock.tick()
 
     def _placed(self, batch: Batch, *, told_to_leave: bool) -> tuple[jax.Array, ...]:
         flags = np.full(len(self.mesh.local_devices), told_to_leave, np.int32)

@@ -150,10 +150,11 @@ def test_two_processes_learn_what_one_learns_and_a_killed_one_changes_nothing(
 
     killed = pair("killed")
     killed.wait_for_checkpoint()
-    os.kill(killed.trainers()[1], signal.SIGKILL)
+    # The harder one to lose: the first is where the others meet, and it writes for all.
+    os.kill(killed.trainers()[0], signal.SIGKILL)
     results = killed.finish()
     assert [status for status, _, _ in results] == [0, 0], results
-    assert "started again from its last checkpoint" in results[1][2].replace("\n", " ")
+    assert "started again from its last checkpoint" in results[0][2].replace("\n", " ")
     assert json.loads(results[0][1])["resumed_from"] > 0
     expected = arrays(together.run)
     assert all(np.array_equal(array, expected[name]) for name, array in arrays(killed.run).items())

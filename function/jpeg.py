@@ -7,11 +7,11 @@ costs as much as decoding a small photo.
 """
 
 import re
+import struct
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,16 @@ from simplejpeg import decode_jpeg
 FACTORS = (8, 4, 2, 1)
 
 _START = b"\xff\xd8"
-_BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+# A marker, and the length of its segment without it.
+_SEGMENT = struct.Struct(">HH")
+_BASELINE, _EXTENDED, _PROGRESSIVE = 0xFFC0, 0xFFC1, 0xFFC2
+_START_OF_SCAN, _END_OF_IMAGE = 0xFFDA, 0xFFD9
 # What else a plain header may hold: tables, restart intervals, comments, and application segments
 # but for APP1 (EXIF and XMP: orientation), APP2 (profiles, further pictures), APP13 (Photoshop's).
-_APPLICATIONS = frozenset({0xE0, 0xEE, 0xEF, *range(0xE3, 0xED)})
-_PLAIN = frozenset({0xC4, 0xDB, 0xDD, 0xFE}) | _APPLICATIONS
+_TABLES = frozenset({0xFFC4, 0xFFDB, 0xFFDD, 0xFFFE})
+_APPLICATIONS = frozenset({0xFFE0, 0xFFEE, 0xFFEF, *range(0xFFE3, 0xFFED)})
 # A marker in a JPEG's stream: neither a stuffed zero, nor a fill byte, nor a restart.
-_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 # Of JFIF and Adobe segments that hold all that they should.
 _LEAST_APPLICATION_BYTES = 14
 # Below, another of the decoder's scales may round to the same size.
@@ -37,8 +39,7 @@ _LEAST_PIXELS = 16
 _SCRATCH_BYTES = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class PlainJpeg:
+class PlainJpeg(NamedTuple):
     """A JPEG that its pixels tell all of."""
 
     data: bytes
@@ -85,24 +86,19 @@ def read_plain_jpeg(data: bytes, *, max_scans: int) -> PlainJpeg | None:
         return None
     position, frame, kind = 2, b"", 0
     try:
-        while data[position] == 0xFF:
-            code = data[position + 1]
-            length = data[position + 2] << 8 | data[position + 3]
-            if code == _START_OF_SCAN:
+        while True:
+            marker, length = _SEGMENT.unpack_from(data, position)
+            if marker in _TABLES:
+                pass
+            elif marker in (_BASELINE, _EXTENDED, _PROGRESSIVE) and not frame:
+                frame, kind = data[position + 4 : position + 2 + length], marker
+            elif marker == _START_OF_SCAN:
                 components = data[position + 4]
                 break
-            if code in (_BASELINE, _EXTENDED, _PROGRESSIVE):
-                if frame:
-                    return None
-                frame, kind = data[position + 4 : position + 2 + length], code
-            elif code not in _PLAIN or (
-                code in _APPLICATIONS and length < _LEAST_APPLICATION_BYTES
-            ):
+            elif marker not in _APPLICATIONS or length < _LEAST_APPLICATION_BYTES:
                 return None
             position += 2 + length
-        else:
-            return None
-    except IndexError:
+    except (struct.error, IndexError):
         return None
     # Precision, height, width, number of components, and three bytes for each.
     if len(frame) != 15 or frame[0] != 8 or frame[5] != 3:
@@ -122,14 +118,14 @@ def read_plain_jpeg(data: bytes, *, max_scans: int) -> PlainJpeg | None:
 def scans(data: bytes) -> Iterator[int]:
     """Yield the number of components of each scan of a JPEG, without decoding any."""
     position = 2
-    while marker := _MARKER.search(data, position):
-        code = marker[1][0]
-        if code == _END_OF_IMAGE:
+    while found := _MARKER.search(data, position):
+        position = found.start()
+        marker, length = _SEGMENT.unpack(data[position : position + 4].ljust(4, b"\0"))
+        if marker == _END_OF_IMAGE:
             return
-        if code == _START_OF_SCAN:
-            yield int.from_bytes(data[marker.end() + 2 : marker.end() + 3])
-        length = int.from_bytes(data[marker.end() : marker.end() + 2])
-        position = marker.end() + max(length, 2)
+        if marker == _START_OF_SCAN:
+            yield int.from_bytes(data[position + 4 : position + 5])
+        position += 2 + max(length, 2)
 
 
 def has_more_scans(data: bytes, limit: int) -> bool:

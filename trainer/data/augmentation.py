@@ -36,7 +36,7 @@ class Changes:
     """What happens to the photos of a batch."""
 
     crops: tuple[Crop, ...]
-    """For the host: `trainer.data.crop.load_crop`."""
+    """For the host: `trainer.data.crop`."""
     colour: Float32[np.ndarray, "batch 4"]
     """For the device: `trainer.data.recolour.recolour`."""
 

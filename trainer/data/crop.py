@@ -1,32 +1,20 @@
-"""An encoded photo to a square of it, at no larger scale than the square needs."""
+"""An encoded photo to a square of it, or to the window that a device makes the square from.
 
-import struct
-from contextlib import suppress
+Either way it is decoded at no larger scale than the square needs.
+"""
+
 from dataclasses import dataclass
-from io import BytesIO
-from math import ceil, sqrt
+from math import ceil, floor, sqrt
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, JpegImagePlugin
+from jaxtyping import Float32, UInt8
+from PIL import Image
 
-from function.photo import decode
+from function.jpeg import FACTORS, PlainJpeg
+from function.photo import as_image, decode, plain_jpeg
 
-_JPEG = (JpegImagePlugin.JpegImageFile.format,)
-_JPEG_START = b"\xff\xd8\xff"
-# What Pillow raises over damaged files, and over those with more pixels than it accepts.
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-# How many times smaller than it is a JPEG can be decoded.
-_JPEG_FACTORS = (8, 4, 2)
+# Multiples of it are what chips multiply and move without padding.
+_SIDE_STEP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,39 +59,87 @@ def load_crop(data: bytes, size: int, crop: Crop) -> UInt8[np.ndarray, "size siz
     Raises:
         function.errors.FunctionError: the photo cannot be decoded.
     """
-    image = decode_for_crop(data, size, crop)
-    image = image.resize((size, size), Image.Resampling.BILINEAR, crop.box(*image.size))
-    if crop.mirrored:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return np.asarray(image)
+    if (jpeg := plain_jpeg(data)) is not None:
+        image = as_image(jpeg, jpeg_factor(jpeg, size, crop))
+        if image is not None:
+            return _square(image, size, crop)
+    return _square(_decode_any(data, size, crop), size, crop)
 
 
-def decode_for_crop(data: bytes, size: int, crop: Crop) -> Image.Image:
-    """Decode a photo at the smallest scale of its format at which the crop has `size` pixels.
+def load_window(
+    data: bytes, size: int, crop: Crop, room: UInt8[np.ndarray, "side side 3"]
+) -> Float32[np.ndarray, "6"]:
+    """Decode a photo and put what the crop's square is made from into the room's upper left.
 
-    Upright, RGB in sRGB, as `function.photo.decode` gives it. A JPEG that is all that already is
-    decoded straight away: no more checks, for the catalogue was screened, and no copy.
+    `trainer.data.resample.resample` makes the square of it. A crop that the room is too small for
+    is made a square here.
+
+    Args:
+        data, size, crop: as `load_crop` takes them.
+        room: RGB, at least `size` pixels a side; `room_side` is enough for JPEGs of usual shapes.
+            What lies beyond the window stays as it was.
+
+    Returns:
+        In pixels of the room: left, top, right and bottom of the crop, left and right exchanged
+        where it is to be mirrored; width and height of the window.
 
     Raises:
         function.errors.FunctionError: the photo cannot be decoded.
     """
-    return _decode_plain_jpeg(data, size, crop) or _decode_any(data, size, crop)
+    pixels = None
+    if (jpeg := plain_jpeg(data)) is not None:
+        pixels = jpeg.decode(jpeg_factor(jpeg, size, crop))
+    if pixels is None:
+        pixels = np.asarray(_decode_any(data, size, crop))
+    height, width, _ = pixels.shape
+    left, top, right, bottom = crop.box(width, height)
+    first_column, past_column = _reach(left, right, size, width)
+    first_row, past_row = _reach(top, bottom, size, height)
+    columns, rows = past_column - first_column, past_row - first_row
+    if max(columns, rows) > len(room):
+        room[:size, :size] = _square(Image.fromarray(pixels), size, crop)
+        return np.array((0, 0, size, size, size, size), np.float32)
+    # Flat rows are copied at twice the speed.
+    np.copyto(
+        room.reshape(len(room), -1)[:rows, : 3 * columns],
+        pixels.reshape(height, -1)[first_row:past_row, 3 * first_column : 3 * past_column],
+    )
+    left, right = left - first_column, right - first_column
+    if crop.mirrored:
+        left, right = right, left
+    top, bottom = top - first_row, bottom - first_row
+    return np.array((left, top, right, bottom, columns, rows), np.float32)
 
 
-def _decode_plain_jpeg(data: bytes, size: int, crop: Crop) -> Image.Image | None:
-    """None: it is something else or damaged, and `function.photo` knows what."""
-    if not data.startswith(_JPEG_START):
-        return None
-    with suppress(*_DECODER_ERRORS):
-        image = Image.open(BytesIO(data), formats=_JPEG)
-        special = {"icc_profile", "exif", "progressive"} & image.info.keys()
-        if not special and image.mode == "RGB":
-            scale = crop.scale(*image.size, size)
-            factor = max((factor for factor in _JPEG_FACTORS if factor <= scale), default=1)
-            image.draft(None, (image.width // factor, image.height // factor))
-            image.load()
-            return image
-    return None
+def jpeg_factor(jpeg: PlainJpeg, size: int, crop: Crop) -> int:
+    """Return the greatest of `FACTORS` at which the crop still has `size` pixels a side, or 1."""
+    scale = crop.scale(jpeg.width, jpeg.height, size)
+    return next((factor for factor in FACTORS if factor <= scale), 1)
+
+
+def room_side(size: int, ratio: tuple[float, float]) -> int:
+    """Return the pixels of a side that the windows of crops of these ratios need.
+
+    A JPEG is decoded so that a crop's shorter side is below 2 · `size`, if it can be made an eighth
+    and the crop does not end with the photo's side; on each of its own the filter reaches half a
+    scale beyond it.
+    """
+    longest = max(ratio[1], 1 / ratio[0])
+    return ceil((2 * longest * (size + 1) + 1) / _SIDE_STEP) * _SIDE_STEP
+
+
+def _reach(low: float, high: float, size: int, end: int) -> tuple[int, int]:
+    """The pixels that Pillow's triangle filter sees, from the first to before the last."""
+    scale = (high - low) / size
+    beyond = max(scale, 1.0) - scale / 2
+    return max(0, floor(low - beyond + 0.5)), min(end, floor(high + beyond + 0.5))
+
+
+def _square(image: Image.Image, size: int, crop: Crop) -> UInt8[np.ndarray, "size size 3"]:
+    image = image.resize((size, size), Image.Resampling.BILINEAR, crop.box(*image.size))
+    if crop.mirrored:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.asarray(image)
 
 
 def _decode_any(data: bytes, size: int, crop: Crop) -> Image.Image:

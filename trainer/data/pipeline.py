@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from function.errors import FunctionError
 from function.photo import load_pixels
 from trainer.data.augmentation import Augmentation, draw_changes
-from trainer.data.crop import load_crop
+from trainer.data.crop import load_crop, load_window, room_side
 from trainer.data.records import Catalog, Photo
+from trainer.data.rooms import Rooms
 from trainer.data.sampler import PKSampler
 from trainer.errors import CatalogError, TrainingError
 
@@ -29,6 +31,8 @@ MOST_PHOTOS_PER_TASK = 8
 # A batch, and what is still filling it.
 type _Begun[T] = tuple[T, list[Future[None]]]
 Pixels = UInt8[np.ndarray, "size size 3"]
+# Who brings crops to their size: the processors that decode, or the device that trains.
+Resize = Literal["host", "device"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,11 @@ class Batch:
     """What one training step sees, or one process's share of it."""
 
     step: int
-    pixels: UInt8[np.ndarray, "rows size size 3"]
-    """RGB, cropped and mirrored at random, in its own colours."""
+    pixels: UInt8[np.ndarray, "rows side side 3"]
+    """RGB in its own colours: squares of the photos, cropped and mirrored at random; or what the
+    device is to make them from, beside other things."""
+    windows: Float32[np.ndarray, "rows 6"] | None
+    """How `trainer.data.resample.resample` makes the squares on the device; None: they are made."""
     colour: Float32[np.ndarray, "rows 4"]
     """How `trainer.data.recolour.recolour` is to change each photo's colours, on the device."""
     labels: Int32[np.ndarray, " rows"]
@@ -52,7 +59,8 @@ class TrainingBatches:
     an iterator unfinished elsewhere, `close()` it. The batch of a step is the same after resuming
     and with any number of workers, and the shards of it, one after the other, are the whole of it.
 
-    A batch's arrays are its own and never written again: a device may go on reading them.
+    A batch's arrays are its own and not written again while anything refers to them: a device may
+    go on reading.
 
     Raises:
         TrainingError: the batch does not divide into so many shards.
@@ -75,6 +83,9 @@ class TrainingBatches:
     """(index, count): of each global batch this process decodes and gets only the rows from
     index · batch / count to (index + 1) · batch / count, with the pixels that they would have had
     in the whole batch."""
+    resize: Resize = "host"
+    """"device" leaves the resize to `trainer.data.resample.resample`: of small photos the host then
+    makes two and a half times as many."""
 
     def __post_init__(self) -> None:
         index, count = self.shard
@@ -90,30 +101,35 @@ class TrainingBatches:
             )
 
     def __iter__(self) -> Iterator[Batch]:
+        side = self.image_size
+        if self.resize == "device":
+            side = room_side(side, self.augmentation.ratio)
+        rooms = Rooms((self.sampler.batch_size // self.shard[1], side, side, 3))
         with _Decoders(self.workers) as decoders:
             yield from decoders.finished(
-                self._begin(step, decoders) for step in range(self.start_step, self.stop_step)
+                self._begin(step, rooms, decoders)
+                for step in range(self.start_step, self.stop_step)
             )
 
-    def _begin(self, step: int, decoders: "_Decoders") -> _Begun[Batch]:
+    def _begin(self, step: int, rooms: Rooms, decoders: "_Decoders") -> _Begun[Batch]:
         index, count = self.shard
         rows = self.sampler.batch_size // count
         mine = slice(index * rows, (index + 1) * rows)
         photos = self.sampler.batch(step)
         changes = draw_changes(self.augmentation, len(photos), seed=self.seed, step=step)
         photos, crops = photos[mine], changes.crops[mine]
-        batch = Batch(
-            step,
-            _room(rows, self.image_size),
-            changes.colour[mine],
-            self.sampler.labels[photos],
-        )
+        pixels, size = rooms.take(), self.image_size
+        windows = np.empty((rows, 6), np.float32) if self.resize == "device" else None
+        batch = Batch(step, pixels, windows, changes.colour[mine], self.sampler.labels[photos])
 
         def fill(row: int) -> None:
             photo = self.catalog.photos[photos[row]]
             with _named(photo, self.catalog):
                 data = self.catalog.read(photo)
-                batch.pixels[row] = load_crop(data, self.image_size, crops[row])
+                if windows is None:
+                    pixels[row] = load_crop(data, size, crops[row])
+                else:
+                    windows[row] = load_window(data, size, crops[row], pixels[row])
 
         return batch, decoders.begin(fill, rows)
 
@@ -136,7 +152,7 @@ def evaluation_batches(
 
         def begin(start: int) -> _Begun[NDArray[np.uint8]]:
             photos = catalog.photos[start : start + batch_size]
-            pixels = _room(len(photos), image_size)
+            pixels = np.empty((len(photos), image_size, image_size, 3), np.uint8)
 
             def fill(row: int) -> None:
                 with _named(photos[row], catalog):
@@ -200,7 +216,3 @@ def _named(photo: Photo, catalog: Catalog) -> Iterator[None]:
             f"{catalog.source.location}: {photo.image} was readable before and is not now "
             f"({error}): were files changed? Put it back, or start again"
         ) from error
-
-
-def _room(photos: int, size: int) -> NDArray[np.uint8]:
-    return np.empty((photos, size, size, 3), np.uint8)

@@ -1,6 +1,8 @@
 """What an experiment learns from: its batches over a catalogue, a function of the seed."""
 
-from trainer.data.pipeline import TrainingBatches
+from jax.sharding import Mesh
+
+from trainer.data.pipeline import Resize, TrainingBatches
 from trainer.data.records import Catalog
 from trainer.data.sampler import PKSampler
 from trainer.training.experiment import Experiment
@@ -13,6 +15,7 @@ def training_batches(
     start_step: int = 0,
     workers: int | None = None,
     shard: tuple[int, int] = (0, 1),
+    resize: Resize = "host",
 ) -> TrainingBatches:
     """Return the experiment's batches from `start_step` to its end.
 
@@ -22,6 +25,7 @@ def training_batches(
         start_step: the first batch.
         workers: threads that decode; None: one per processor.
         shard: which rows are this process's, as `TrainingBatches.shard`.
+        resize: who brings crops to their size, as `resize_on` says.
 
     Raises:
         TrainingError: too few products, or a batch that does not divide into so many shards.
@@ -43,4 +47,14 @@ def training_batches(
         stop_step=experiment.steps,
         workers=workers,
         shard=shard,
+        resize=resize,
     )
+
+
+def resize_on(mesh: Mesh) -> Resize:
+    """Return who brings photos to their size where these devices train.
+
+    A GPU or TPU does, and leaves the processors to decode. Where these are the device, they do it
+    in Pillow's loop, which beats products of matrices there.
+    """
+    return "host" if mesh.devices.flat[0].platform == "cpu" else "device"

@@ -7,7 +7,6 @@ import jax
 from jax.sharding import Mesh
 
 from trainer.data.pipeline import TrainingBatches
-from trainer.data.recolour import recolour
 from trainer.errors import NotFinite
 from trainer.model.config import ModelConfig
 from trainer.training.experiment import Experiment
@@ -15,6 +14,7 @@ from trainer.training.gradient import make_loss_and_gradient
 from trainer.training.mesh import put_rows
 from trainer.training.optimizer import learning_rate_schedule
 from trainer.training.state import TrainState
+from trainer.training.step import augmented
 
 
 def explain_not_finite(
@@ -38,11 +38,13 @@ def explain_not_finite(
     pixels, colour, labels = (
         put_rows(mesh, rows) for rows in (batch.pixels, batch.colour, batch.labels)
     )
+    windows = None if batch.windows is None else put_rows(mesh, batch.windows)
     memory = None
     if state.memory is not None:
         memory = state.memory.references(active=step >= experiment.memory_from_step)
+    photos = augmented(pixels, windows, colour, experiment.image_size)
     evaluated = jax.jit(make_loss_and_gradient(experiment, config))(
-        state.parameters, state.statistics, memory, recolour(pixels, colour), labels
+        state.parameters, state.statistics, memory, photos, labels
     )
     gradient, loss = evaluated.gradient, float(evaluated.loss)
     sizes = {name: float(abs(values).max()) for name, values in gradient.items()}

@@ -16,7 +16,7 @@ from trainer.errors import TrainingError
 from trainer.model.parameters import to_flat
 from trainer.progress import console
 from trainer.tracking import Tracker, TrackerName, Trackers, check_trackers, open_trackers
-from trainer.training.batches import training_batches
+from trainer.training.batches import resize_on, training_batches
 from trainer.training.compilation import keep_compiled_programs
 from trainer.training.distributed import is_primary, primary_first, share
 from trainer.training.experiment import Experiment
@@ -129,7 +129,12 @@ def train(
             checkpoints.save(state, {"seconds": 0.0, "loss": None})
             return RunSummary(0, 0.0, None, None, None)
         batches = training_batches(
-            split.train, experiment, start_step=resumed_from or 0, workers=workers, shard=share()
+            split.train,
+            experiment,
+            start_step=resumed_from or 0,
+            workers=workers,
+            shard=share(),
+            resize=resize_on(mesh),
         )
         train_step = make_step(experiment, config, mesh)
         classes = batches.sampler.classes

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float, Int32, UInt8
 
 from trainer.data.recolour import recolour
+from trainer.data.resample import resample
 from trainer.losses.memory import remember
 from trainer.model.config import ModelConfig
 from trainer.training.experiment import Experiment
@@ -22,6 +23,7 @@ from trainer.training.state import Arrays, TrainState
 
 StepNumber = Int32[Array, ""]
 Flags = Int32[Array, " devices"]
+Windows = Float[Array, "batch 6"]
 Colour = Float[Array, "batch 4"]
 
 
@@ -54,16 +56,17 @@ class StepMetrics:
 
 
 TrainingStep = Callable[
-    [TrainState, StepNumber, Flags, Pixels, Colour, Labels], tuple[TrainState, StepMetrics]
+    [TrainState, StepNumber, Flags, Pixels, Windows | None, Colour, Labels],
+    tuple[TrainState, StepMetrics],
 ]
 
 
 def make_step(experiment: Experiment, config: ModelConfig, mesh: Mesh) -> TrainingStep:
-    """Compile `(state, number, flags, pixels, colour, labels) -> (state, metrics)`.
+    """Compile `(state, number, flags, pixels, windows, colour, labels) -> (state, metrics)`.
 
     The given state is consumed. State and number are whole on every device of the mesh; flags (one
-    a device: above 0 asks all processes to leave), pixels (uint8), their change of colour (as
-    `trainer.data.recolour` takes it) and labels are spread by rows. The result is that of one
+    a device: above 0 asks all processes to leave), pixels (uint8), their windows and their change
+    of colour (as `augmented` takes them) and labels are spread by rows. The result is that of one
     device, to rounding, whatever the mesh: the loss is over the whole batch, BatchNorm's statistics
     too.
 
@@ -83,13 +86,14 @@ def make_step(experiment: Experiment, config: ModelConfig, mesh: Mesh) -> Traini
         number: StepNumber,
         flags: Flags,
         pixels: Pixels,
+        windows: Windows | None,
         colour: Colour,
         labels: Labels,
     ) -> tuple[TrainState, StepMetrics]:
         memory, references = state.memory, None
         if memory is not None:
             references = memory.references(active=number >= experiment.memory_from_step)
-        photos = recolour(pixels, colour)
+        photos = augmented(pixels, windows, colour, experiment.image_size)
         batch = evaluate(state.parameters, state.statistics, references, photos, labels)
         updates, moments = optimizer.update(batch.gradient, state.optimizer, state.parameters)
         norm = optax.tree.norm(batch.gradient)
@@ -122,9 +126,25 @@ def make_step(experiment: Experiment, config: ModelConfig, mesh: Mesh) -> Traini
     return jax.jit(
         step,
         donate_argnums=0,
-        in_shardings=(everywhere, everywhere, spread, spread, spread, spread),
+        in_shardings=(everywhere, everywhere, spread, spread, spread, spread, spread),
         out_shardings=everywhere,
     )
+
+
+def augmented(
+    pixels: Pixels, windows: Windows | None, colour: Colour, size: int
+) -> UInt8[Array, "batch size size 3"]:
+    """Finish on the device what the host began: a batch's photos as the network sees them.
+
+    Args:
+        pixels: squares of `size`; or, with windows, what `trainer.data.resample` makes them from.
+        windows: None: the host resized.
+        colour: as `trainer.data.recolour` takes it.
+        size: pixels of a side.
+    """
+    squares = pixels if windows is None else resample(pixels, windows, size)
+    photos: UInt8[Array, "batch size size 3"] = recolour(squares, colour)
+    return photos
 
 
 def embedding_rank(embeddings: Embeddings) -> Float[Array, ""]:

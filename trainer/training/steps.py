@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import nan
+from typing import Any
 
 import jax
 import numpy as np
@@ -83,12 +84,13 @@ class Steps:
                     )
         self.seconds += self.clock.seconds
 
-    def _placed(self, batch: Batch, *, told_to_leave: bool) -> tuple[jax.Array, ...]:
+    def _placed(self, batch: Batch, *, told_to_leave: bool) -> tuple[Any, ...]:
         flags = np.full(len(self.mesh.local_devices), told_to_leave, np.int32)
         return (
             put_whole(self.mesh, np.int32(batch.step)),
             put_rows(self.mesh, flags),
             put_rows(self.mesh, batch.pixels),
+            None if batch.windows is None else put_rows(self.mesh, batch.windows),
             put_rows(self.mesh, batch.colour),
             put_rows(self.mesh, batch.labels),
         )

@@ -5,13 +5,13 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from function.errors import FunctionError
-from function.photo import decode
-from trainer.data.crop import Crop, decode_for_crop, load_crop
+from function.photo import decode, plain_jpeg
+from trainer.data.crop import Crop, jpeg_factor, load_crop, load_window, room_side
 
 WHOLE = Crop(1.0, 1.0, 0.5, 0.5, mirrored=False)
 CENTRE = Crop(0.25, 1.0, 0.5, 0.5, mirrored=False)
@@ -104,10 +104,10 @@ def test_the_mirror_image_is_the_mirror_image(photo: Callable[..., bytes]) -> No
 def test_decoding_is_no_larger_than_needed_and_no_smaller(
     crop: Crop, width: int, height: int, size: int
 ) -> None:
-    image = decode_for_crop(encoded(Image.new("RGB", (width, height)), "JPEG"), size, crop)
-    left, top, right, bottom = crop.box(*image.size)
+    jpeg = plain_jpeg(encoded(Image.new("RGB", (width, height)), "JPEG"))
+    factor = jpeg_factor(jpeg, size, crop)
+    left, top, right, bottom = crop.box(*jpeg.size(factor))
     side = min(right - left, bottom - top)
-    factor = round(width / image.width)
     assert factor == 1 or side >= size - 1
     assert factor == 8 or side < 2 * size + 2
 
@@ -115,7 +115,7 @@ def test_decoding_is_no_larger_than_needed_and_no_smaller(
 def test_reduced_decoding_shows_the_same(photo: Callable[..., bytes]) -> None:
     data = photo(5, (512, 384))
     whole = decode(data).resize((48, 48), Image.Resampling.BILINEAR, CENTRE.box(512, 384))
-    assert decode_for_crop(data, 48, CENTRE).size == (128, 96)
+    assert jpeg_factor(plain_jpeg(data), 48, CENTRE) == 4
     assert difference(load_crop(data, 48, CENTRE), np.asarray(whole)) < 2
 
 
@@ -162,3 +162,64 @@ def test_what_cannot_be_decoded_says_so_as_the_function_does(
         decode(data[damage])
     with pytest.raises(type(expected.value), match=str(expected.value)[:40]):
         load_crop(data[damage], 32, WHOLE)
+    with pytest.raises(type(expected.value), match=str(expected.value)[:40]):
+        load_window(data[damage], 32, WHOLE, np.empty((80, 80, 3), np.uint8))
+
+
+def test_a_window_holds_the_photos_own_pixels_around_the_crop() -> None:
+    image = ramps(60, 50)
+    room = np.full((80, 80, 3), 7, np.uint8)
+    crop = Crop(0.25, 1.0, 0.3, 0.6, mirrored=True)
+    window = load_window(encoded(image), 16, crop, room)
+    left, top, right, bottom = crop.box(60, 50)
+    columns, rows = window[4:].astype(int)
+    # One output pixel is made of (right − left) / 16 < 2: no more than a pixel beyond is needed.
+    x, y = round(left - window[2]), round(top - window[1])
+    assert left - 2 < x <= left
+    assert right <= x + columns < right + 2
+    assert top - 2 < y <= top
+    assert bottom <= y + rows < bottom + 2
+    np.testing.assert_allclose(window[:4], [right - x, top - y, left - x, bottom - y], atol=1e-5)
+    np.testing.assert_array_equal(
+        room[:rows, :columns], np.asarray(image)[y : y + rows, x : x + columns]
+    )
+    assert (room[rows:] == 7).all()
+    assert (room[:, columns:] == 7).all()
+
+
+def test_what_the_room_is_too_small_for_is_put_in_as_the_square() -> None:
+    data = encoded(ramps(160, 140))
+    crop = Crop(0.9, 1.2, 0.3, 0.6, mirrored=True)
+    room = np.empty((room_side(32, (3 / 4, 4 / 3)),) * 2 + (3,), np.uint8)
+    window = load_window(data, 32, crop, room)
+    assert window.tolist() == [0, 0, 32, 32, 32, 32]
+    np.testing.assert_array_equal(room[:32, :32], load_crop(data, 32, crop))
+
+
+@settings(deadline=None)
+@given(
+    crop=st.builds(
+        Crop,
+        area=st.floats(0.3, 1),
+        ratio=st.floats(3 / 4, 4 / 3),
+        x=st.floats(0, 1),
+        y=st.floats(0, 1),
+        mirrored=st.booleans(),
+    ),
+    width=st.integers(30, 260),
+    height=st.integers(30, 260),
+    size=st.integers(8, 40),
+)
+def test_the_room_is_enough_for_jpegs_of_usual_shapes(
+    crop: Crop, width: int, height: int, size: int
+) -> None:
+    left, top, right, bottom = crop.box(width, height)
+    clipped = not (right - left < width and bottom - top < height)
+    assume(not clipped and min(right - left, bottom - top) < 16 * size)
+    data = encoded(Image.new("RGB", (width, height)), "JPEG")
+    side = room_side(size, (3 / 4, 4 / 3))
+    window = load_window(data, size, crop, np.empty((side, side, 3), np.uint8))
+    jpeg = plain_jpeg(data)
+    expected = crop.box(*jpeg.size(jpeg_factor(jpeg, size, crop)))
+    assert abs(window[2] - window[0]) == pytest.approx(expected[2] - expected[0], abs=1e-3)
+    assert max(window[4:]) <= side

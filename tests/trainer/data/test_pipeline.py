@@ -5,14 +5,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from function.photo import load_pixels
 from trainer.data.augmentation import Augmentation
 from trainer.data.catalog import open_catalog
-from trainer.data.pipeline import PREFETCHED_BATCHES, Batch, TrainingBatches, evaluation_batches
+from trainer.data.pipeline import (
+    PREFETCHED_BATCHES,
+    Batch,
+    Resize,
+    TrainingBatches,
+    evaluation_batches,
+)
 from trainer.data.records import Catalog, Photo
+from trainer.data.resample import resample
 from trainer.data.sampler import PKSampler
 from trainer.errors import CatalogError, TrainingError
 
@@ -28,6 +36,7 @@ def batches(
     stop: int = 6,
     workers: int | None = None,
     shard: tuple[int, int] = (0, 1),
+    resize: Resize = "host",
 ) -> TrainingBatches:
     sampler = PKSampler(
         [photo.product_id for photo in catalog.photos],
@@ -46,11 +55,23 @@ def batches(
         stop_step=stop,
         workers=workers,
         shard=shard,
+        resize=resize,
     )
 
 
+def squares(batch: Batch) -> np.ndarray:
+    if batch.windows is None:
+        return batch.pixels
+    return np.asarray(resample(*jax.device_put((batch.pixels, batch.windows)), 24))
+
+
 def arrays(batch: Batch) -> tuple[np.ndarray, ...]:
-    return batch.pixels, batch.colour, batch.labels
+    # Beyond its windows a batch may hold anything.
+    windows = () if batch.windows is None else (batch.windows,)
+    return squares(batch), batch.colour, batch.labels, *windows
+
+
+resizing = pytest.mark.parametrize("resize", ["host", "device"])
 
 
 def same(first: list[Batch], second: list[Batch]) -> bool:
@@ -95,17 +116,33 @@ def test_batches_have_their_shape_and_labels(catalog: Catalog) -> None:
         assert len(set(batch.labels)) == 4
 
 
-def test_resuming_and_other_workers_change_nothing(catalog: Catalog) -> None:
-    whole = list(batches(catalog, workers=1))
-    assert same(whole, list(batches(catalog, workers=5)))
-    assert same(whole[4:], list(batches(catalog, start=4)))
+@resizing
+def test_resuming_and_other_workers_change_nothing(catalog: Catalog, resize: Resize) -> None:
+    whole = list(batches(catalog, workers=1, resize=resize))
+    assert same(whole, list(batches(catalog, workers=5, resize=resize)))
+    assert same(whole[4:], list(batches(catalog, start=4, resize=resize)))
     assert list(batches(catalog, start=6)) == []
 
 
+def test_the_device_makes_the_hosts_squares(catalog: Catalog) -> None:
+    on_host, for_device = (list(batches(catalog, resize=resize)) for resize in ("host", "device"))
+    for host, device in zip(on_host, for_device, strict=True):
+        assert host.windows is None
+        assert (device.windows.shape, device.windows.dtype) == ((8, 6), np.float32)
+        assert device.pixels.shape[1] > 24
+        assert np.abs(squares(device).astype(int) - host.pixels).max() <= 1
+        assert np.array_equal(device.colour, host.colour)
+        assert np.array_equal(device.labels, host.labels)
+
+
+@resizing
 @pytest.mark.parametrize("count", [2, 4, 8])
-def test_the_shards_of_a_batch_make_the_whole(catalog: Catalog, count: int) -> None:
-    whole = list(batches(catalog, start=3))
-    shards = [list(batches(catalog, start=3, shard=(index, count))) for index in range(count)]
+def test_the_shards_of_a_batch_make_the_whole(catalog: Catalog, count: int, resize: Resize) -> None:
+    whole = list(batches(catalog, start=3, resize=resize))
+    shards = [
+        list(batches(catalog, start=3, shard=(index, count), resize=resize))
+        for index in range(count)
+    ]
     for batch, *parts in zip(whole, *shards, strict=True):
         assert {part.step for part in parts} == {batch.step}
         assert {len(part.labels) for part in parts} == {8 // count}
@@ -131,12 +168,18 @@ def test_a_shard_that_does_not_exist_is_refused(catalog: Catalog, shard: tuple[i
         batches(catalog, shard=shard)
 
 
-def test_a_batch_is_never_written_again(catalog: Catalog) -> None:
+@resizing
+def test_a_batch_that_is_kept_is_never_written_again(catalog: Catalog, resize: Resize) -> None:
     kept, copies = [], []
-    for batch in batches(catalog):
-        kept.append(batch.pixels)
-        copies.append(batch.pixels.copy())
+    for batch in batches(catalog, resize=resize):
+        kept.append(batch.pixels[1:])
+        copies.append(batch.pixels[1:].copy())
     assert all(map(np.array_equal, kept, copies))
+
+
+def test_memory_of_batches_that_are_done_with_is_used_again(catalog: Catalog) -> None:
+    seen = {batch.pixels.__array_interface__["data"][0] for batch in batches(catalog, stop=40)}
+    assert len(seen) <= PREFETCHED_BATCHES + 3
 
 
 def test_a_product_seen_again_looks_different(catalog: Catalog) -> None:

@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from trainer.data.crop import room_side
+from trainer.data.pipeline import Resize
 from trainer.losses.references import References
 from trainer.model.parameters import to_flat
 from trainer.training.experiment import Experiment
@@ -45,13 +47,27 @@ def batch(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return pixels, colour.astype(np.float32), random.permutation(BATCH).astype(np.int32) % 4
 
 
-def steps(devices: int) -> dict[str, np.ndarray]:
+def windowed(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of a batch that the device resizes, and the windows."""
+    random = np.random.default_rng(number)
+    side = room_side(SIDE, EXPERIMENT.augmentation.ratio)
+    pixels = random.integers(0, 256, (BATCH, side, side, 3), np.uint8)
+    first, valid = random.uniform(0, 9, (BATCH, 2)), random.uniform(30, side, (BATCH, 2))
+    return pixels, np.hstack([first, valid - 1, valid]).astype(np.float32)
+
+
+def steps(devices: int, *, resize: Resize) -> dict[str, np.ndarray]:
     """Losses of some steps, the first without the memory, and the state after them."""
     mesh, state = begin(devices)
     step = make_step(EXPERIMENT, CONFIG, mesh)
     losses = []
     for number in range(STEPS):
-        inputs = [put_rows(mesh, rows) for rows in (np.zeros(devices, np.int32), *batch(number))]
+        pixels, colour, labels = batch(number)
+        windows = None
+        if resize == "device":
+            pixels, windows = windowed(number)
+        arrays = (np.zeros(devices, np.int32), pixels, windows, colour, labels)
+        inputs = [None if rows is None else put_rows(mesh, rows) for rows in arrays]
         state, metrics = step(state, put_whole(mesh, np.int32(number)), *inputs)
         losses.append(float(metrics.loss))
     arrays = {name: np.asarray(value) for name, value in state.arrays.items()}
@@ -101,5 +117,6 @@ def begin(devices: int) -> tuple[Mesh, TrainState]:
 if __name__ == "__main__":
     found = {f"{n}/{name}": value for n in DEVICES for name, value in gradients(n).items()}
     for n in (1, 8):
-        found |= {f"{n}/steps/{name}": value for name, value in steps(n).items()}
+        for kind, resize in (("steps", "host"), ("resized", "device")):
+            found |= {f"{n}/{kind}/{k}": value for k, value in steps(n, resize=resize).items()}
     np.savez(sys.argv[1], **found)

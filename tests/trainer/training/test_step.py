@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +12,11 @@ from flax import nnx
 from jax import lax
 from jax.sharding import Mesh
 
+from trainer.data.records import Catalog
+from trainer.data.resample import resample
 from trainer.model.parameters import to_flat
 from trainer.training import step as module
+from trainer.training.batches import resize_on, training_batches
 from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.mesh import device_mesh, put_rows, put_whole
@@ -26,10 +31,15 @@ def one_device() -> Mesh:
     return device_mesh(12, jax.devices()[:1])
 
 
-def placed(number: int, pixels: np.ndarray, flag: int = 0) -> tuple[jax.Array, ...]:
-    rows = (np.full(1, flag, np.int32), pixels, UNCHANGED, LABELS)
+def placed(
+    number: int, pixels: np.ndarray, flag: int = 0, windows: np.ndarray | None = None
+) -> tuple[jax.Array | None, ...]:
     mesh = one_device()
-    return (put_whole(mesh, np.int32(number)), *(put_rows(mesh, array) for array in rows))
+    rows = (np.full(1, flag, np.int32), pixels, windows, UNCHANGED, LABELS)
+    return (
+        put_whole(mesh, np.int32(number)),
+        *(None if array is None else put_rows(mesh, array) for array in rows),
+    )
 
 
 def begin(experiment: Experiment) -> tuple[TrainingStep, TrainState]:
@@ -41,11 +51,15 @@ def begin(experiment: Experiment) -> tuple[TrainingStep, TrainState]:
 
 
 def apply(
-    step: TrainingStep, state: TrainState, number: int, pixels: np.ndarray | None = None
+    step: TrainingStep,
+    state: TrainState,
+    number: int,
+    pixels: np.ndarray | None = None,
+    windows: np.ndarray | None = None,
 ) -> tuple[TrainState, StepMetrics]:
     if pixels is None:
         pixels = np.random.default_rng(number).integers(0, 256, (12, 32, 32, 3), np.uint8)
-    inputs = placed(number, pixels)
+    inputs = placed(number, pixels, windows=windows)
     with jax.transfer_guard("disallow"):
         return step(state, *inputs)
 
@@ -138,6 +152,34 @@ def test_a_photo_that_the_loss_does_not_move_is_not_active(
     _, none_kept = apply(*begin(head_only(loss_options={"epsilon": -2.0})), 0)
     assert float(none_kept.active_share) == 0.0
     assert float(none_kept.loss) == 0.0
+
+
+def test_photos_that_the_device_resizes_train_as_those_that_the_host_does(
+    head_only: Callable[..., Experiment], catalog: Catalog
+) -> None:
+    # Without the miner, which may drop a pair over a level's difference.
+    asked = head_only(steps=1, loss_options={"epsilon": None})
+    step, state = begin(asked)
+    (on_host,) = training_batches(catalog, asked)
+    (for_device,) = training_batches(catalog, asked, resize="device")
+    windows = for_device.windows
+    squares = np.asarray(resample(*jax.device_put((for_device.pixels, windows)), 32))
+    resized, metrics = apply(step, copied(state), 0, for_device.pixels, windows)
+    expected, same = apply(step, copied(state), 0, squares)
+    assert float(metrics.loss) == pytest.approx(float(same.loss), rel=1e-5)
+    np.testing.assert_allclose(
+        resized.parameters["head/kernel"], expected.parameters["head/kernel"], rtol=1e-4, atol=1e-6
+    )
+    # Pillow rounds to whole levels twice, the device once.
+    _, host = apply(step, copied(state), 0, on_host.pixels)
+    assert float(metrics.loss) == pytest.approx(float(host.loss), rel=5e-3)
+
+
+def test_who_resizes_follows_from_the_chips() -> None:
+    assert resize_on(one_device()) == "host"
+    chips = create_autospec(Mesh, instance=True)
+    chips.devices = np.array([SimpleNamespace(platform="gpu")] * 2)
+    assert resize_on(chips) == "device"
 
 
 def test_the_rank_of_embeddings_counts_the_directions_that_they_fill() -> None:

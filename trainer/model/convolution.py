@@ -1,10 +1,8 @@
-"""Convolution and max-pooling, written the way that the backend computes them fastest."""
+"""Convolution and max-pooling, in the form that the backend computes fastest."""
 
 import functools
 import math
 from collections.abc import Iterator
-from functools import partial
-from itertools import batched
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-SMALL_MAP_SIDE = 7
-"""Maps of at most so many rows or columns are convolved as matrix products on the CPU."""
+from trainer.model.cpu_convolution import convolve_on_cpu, convolve_plainly
 
 
 def initial_kernel(
@@ -31,16 +28,6 @@ def initial_kernel(
     return jnp.asarray(np.float32(deviation) * random.standard_normal(shape, np.float32))
 
 
-def faster_as_product(size: int, output_side: int) -> bool:
-    """Whether the CPU backend is faster at a matrix product over patches than at `lax.conv`.
-
-    It is for 1×1 kernels and for small maps: of the 130 GFLOP/s that one core of an AVX-512 server
-    does at 24×24 positions, `lax.conv` keeps 75 at 6×6, 35 at 3×3 and 1 at 2×2, where the product
-    does 100 to 120.
-    """
-    return size == 1 or output_side <= SMALL_MAP_SIDE
-
-
 def convolve(
     inputs: Float[Array, "batch y x in"], kernel: Float[Array, "size size in out"], stride: int
 ) -> Float[Array, "batch y2 x2 out"]:
@@ -49,81 +36,7 @@ def convolve(
     The CPU backend has forms of its own, forward and backward; others choose well themselves.
     """
     on_cpu = jax.default_backend() == "cpu"
-    return (_convolve_on_cpu if on_cpu else _convolve)(inputs, kernel, stride)
-
-
-def _convolve(inputs: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    side = (kernel.shape[0] - 1) // 2
-    return jax.lax.conv_general_dilated(
-        inputs,
-        kernel,
-        window_strides=(stride, stride),
-        padding=[(side, side)] * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve_on_cpu(inputs: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    size, _, _, out_dim = kernel.shape
-    if not faster_as_product(size, _output_side(inputs, stride)):
-        return _convolve(inputs, kernel, stride)
-    columns = patches(inputs, size, stride)
-    # Flat, or XLA would copy a transpose of the map for the product.
-    rows = _rows(columns) @ kernel.reshape(-1, out_dim)
-    return rows.reshape(*columns.shape[:3], out_dim)
-
-
-def _forward(
-    inputs: jax.Array, kernel: jax.Array, stride: int
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _convolve_on_cpu(inputs, kernel, stride), (inputs, kernel)
-
-
-def _backward(
-    stride: int, saved: tuple[jax.Array, jax.Array], gradient: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    inputs, kernel = saved
-    size, _, in_dim, out_dim = kernel.shape
-    if stride == 1:
-        flipped = kernel[::-1, ::-1].swapaxes(2, 3)
-        to_inputs = _convolve_on_cpu(gradient, flipped, 1)
-    elif faster_as_product(size, _output_side(inputs, stride)):
-        columns = _rows(gradient) @ kernel.reshape(-1, out_dim).T
-        _, to_pixels = jax.vjp(lambda inputs: patches(inputs, size, stride), inputs)
-        (to_inputs,) = to_pixels(columns.reshape(*gradient.shape[:3], -1))
-    else:
-        _, to_pixels = jax.vjp(lambda inputs: _convolve(inputs, kernel, stride), inputs)
-        (to_inputs,) = to_pixels(gradient)
-    # XLA would convolve with a kernel as large as the map: 35 GFLOP/s where this does 60 to 130.
-    # A row of the kernel at a time: faster than its single cells, a third of all patches' memory.
-    by_row = [
-        _contract(_rows(jnp.concatenate(row, axis=-1)), _rows(gradient))
-        for row in batched(_shifts(inputs, size, stride, outside=0.0), size)
-    ]
-    return to_inputs, jnp.stack(by_row).reshape(size, size, in_dim, out_dim)
-
-
-_convolve_on_cpu.defvjp(_forward, _backward)
-
-
-def _contract(
-    left: Float[Array, "rows left"], right: Float[Array, "rows right"]
-) -> Float[Array, "left right"]:
-    """leftᵀ right, with the narrower of the two on the left: there it costs half the time."""
-    if left.shape[1] <= right.shape[1]:
-        return left.T @ right
-    # Without the barrier XLA would turn the product back.
-    product: jax.Array = jax.lax.optimization_barrier(right.T @ left)  # type: ignore[no-untyped-call]
-    return product.T
-
-
-def _rows(features: Float[Array, "batch y x dim"]) -> Float[Array, "rows dim"]:
-    return features.reshape(-1, features.shape[-1])
-
-
-def _output_side(inputs: jax.Array, stride: int) -> int:
-    return -(-min(inputs.shape[1:3]) // stride)
+    return (convolve_on_cpu if on_cpu else convolve_plainly)(inputs, kernel, stride)
 
 
 class Convolution(nnx.Module):
@@ -158,13 +71,6 @@ def max_pool(
     five times as long on the CPU.
     """
     return functools.reduce(jnp.maximum, _shifts(features, size, stride, outside=-jnp.inf))
-
-
-def patches(
-    inputs: Float[Array, "batch y x in"], size: int, stride: int
-) -> Float[Array, "batch y2 x2 patch"]:
-    """What the kernel sees at each position, in the order of an HWI kernel's values."""
-    return jnp.concatenate(list(_shifts(inputs, size, stride, outside=0.0)), axis=-1)
 
 
 def _shifts(inputs: jax.Array, size: int, stride: int, outside: float) -> Iterator[jax.Array]:

@@ -6,8 +6,10 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
 from trainer.errors import LookalikeError
+from trainer.model.activation import rectify
 from trainer.model.config import PREPROCESSING, ModelConfig
 from trainer.model.convolution import Convolution, max_pool
+from trainer.model.normalization import BatchNorm
 
 STAGES = 4
 STEM_SIZE = 7
@@ -33,7 +35,7 @@ class ConvolutionNorm(nnx.Module):
             in_dim, out_dim, size=size, stride=stride, dtype=config.dtype, rngs=rngs
         )
         # Statistics in float32 whatever the convolution computes in: bfloat16 sums lose them.
-        self.norm = nnx.BatchNorm(
+        self.norm = BatchNorm(
             out_dim,
             use_running_average=True,
             momentum=NORM_MOMENTUM,
@@ -86,10 +88,10 @@ class ResidualBlock(nnx.Module):
         features = inputs
         *inner, last = self.branch
         for layer in inner:
-            features = nnx.relu(layer(features, frozen=frozen))
+            features = rectify(layer(features, frozen=frozen))
         features = last(features, frozen=frozen)
         shortcut = inputs if self.shortcut is None else self.shortcut(inputs, frozen=frozen)
-        return nnx.relu(features + shortcut)
+        return rectify(features + shortcut)
 
 
 class ResNet(nnx.Module):
@@ -123,7 +125,7 @@ class ResNet(nnx.Module):
         """
         if not 0 <= frozen_stages <= STAGES:
             raise LookalikeError(f"frozen_stages is {frozen_stages}; expected 0 to {STAGES}")
-        features = nnx.relu(self.stem(preprocess(pixels, self.config), frozen=frozen_stages > 0))
+        features = rectify(self.stem(preprocess(pixels, self.config), frozen=frozen_stages > 0))
         features = max_pool(features, size=MAX_POOL_SIZE, stride=2)
         for number, stage in enumerate(self.stages, start=1):
             for block in stage:

@@ -9,16 +9,15 @@ from flax import nnx
 from trainer.model.convolution import (
     Convolution,
     convolve,
-    faster_as_product,
     max_pool,
-    patches,
 )
+from trainer.model.cpu_convolution import faster_as_product
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [1, 3, 7])
 @pytest.mark.parametrize("side", [1, 2, 5, 12, 19])
-@pytest.mark.parametrize(("in_dim", "out_dim"), [(3, 40), (8, 2)])
+@pytest.mark.parametrize(("in_dim", "out_dim"), [(3, 40), (8, 2), (256, 3)])
 def test_values_and_gradients_are_those_of_plain_convolution(
     side: int, size: int, stride: int, in_dim: int, out_dim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,10 +44,11 @@ def test_other_backends_get_a_plain_convolution(
     assert [equation.primitive.name for equation in program.eqns] == ["conv_general_dilated"]
 
 
-def test_products_are_for_single_cells_and_small_maps() -> None:
-    assert faster_as_product(size=1, output_side=14)
-    assert faster_as_product(size=3, output_side=7)
-    assert not faster_as_product(size=3, output_side=8)
+def test_products_are_for_single_cells_small_maps_and_wide_ones() -> None:
+    assert faster_as_product((1, 1, 64, 64), output_side=56)
+    assert faster_as_product((3, 3, 64, 64), output_side=7)
+    assert faster_as_product((3, 3, 256, 64), output_side=14)
+    assert not faster_as_product((3, 3, 128, 128), output_side=8)
 
 
 def test_gradients_keep_the_compute_type() -> None:
@@ -56,15 +56,6 @@ def test_gradients_keep_the_compute_type() -> None:
     gradients = jax.grad(lambda x, k: convolve(x, k, 1).sum(), argnums=(0, 1))(inputs, kernel)
     assert [gradient.dtype for gradient in gradients] == [jnp.bfloat16] * 2
     assert float(gradients[1][1, 1, 0, 0]) == 81
-
-
-def test_a_patch_lists_rows_then_columns_then_channels() -> None:
-    image = jnp.arange(18, dtype=jnp.float32).reshape(1, 3, 3, 2)
-    centre = patches(image, 3, 1)[0, 1, 1]
-    np.testing.assert_array_equal(centre, np.arange(18))
-    corner = patches(image, 3, 1)[0, 0, 0].reshape(3, 3, 2)
-    np.testing.assert_array_equal(corner[0], 0)
-    np.testing.assert_array_equal(corner[1:, 1:], image[0, :2, :2])
 
 
 def test_max_pooling_is_that_of_flax_and_ignores_what_is_outside() -> None:

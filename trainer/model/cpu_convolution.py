@@ -140,12 +140,26 @@ def _by_rows(beside: jax.Array, kernel: jax.Array, direction: int) -> jax.Array:
 
 def _columns(inputs: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """[batch, y + 2 · zeros, x2, size · in]: what the kernel's columns see of every row."""
-    side, width = _zeros_beside(kernel), inputs.shape[2]
-    padded = jnp.pad(inputs, ((0, 0), (side, side), (side, side), (0, 0)))
+    (batch, height, width, in_dim), size, side = (
+        inputs.shape,
+        kernel.shape[0],
+        _zeros_beside(kernel),
+    )
+    # As many pixels at a time as a stride has: they lie together already.
+    positions, steps = -(-width // stride), -(-size // stride)
+    right = (positions + steps - 1) * stride - side - width
+    padding = ((0, 0, 0), (side, side, 0), (side, right, 0), (0, 0, 0))
+    padded = lax.pad(inputs, jnp.zeros((), inputs.dtype), padding)
+    strides = padded.reshape(batch, height + 2 * side, -1, stride * in_dim)
     # Or XLA would pad again for each slice.
-    padded = lax.optimization_barrier(padded)  # type: ignore[no-untyped-call]
-    shifts = range(kernel.shape[0])
-    return jnp.concatenate([padded[:, :, at : at + width : stride] for at in shifts], axis=-1)
+    strides = lax.optimization_barrier(strides)  # type: ignore[no-untyped-call]
+    return jnp.concatenate(
+        [
+            strides[:, :, step : step + positions, : (size - step * stride) * in_dim]
+            for step in range(steps)
+        ],
+        axis=-1,
+    )
 
 
 def _seen(columns: jax.Array, inputs: jax.Array, stride: int) -> list[jax.Array]:

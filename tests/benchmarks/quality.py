@@ -85,8 +85,8 @@ def train_ours(
     unchanged = np.tile(np.array([1, 1, 1, 0], np.float32), (experiment.batch_size, 1))
     start = time.perf_counter()
     for number, (pixels, numbers) in enumerate(zip(batches, labels, strict=True)):
-        rows = (np.zeros(1, np.int32), np.asarray(pixels), unchanged, numbers)
-        inputs = [put_rows(mesh, array) for array in rows]
+        rows = (np.zeros(1, np.int32), np.asarray(pixels), None, unchanged, numbers)
+        inputs = [None if array is None else put_rows(mesh, array) for array in rows]
         state, metrics = step(state, put_whole(mesh, np.int32(number)), *inputs)
     loss = float(metrics.loss)
     return dict(state.arrays), time.perf_counter() - start, loss

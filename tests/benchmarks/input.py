@@ -191,8 +191,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("catalogues", type=Path, nargs="*")
     parser.add_argument("--sizes", type=int, nargs="+", default=(224, 128, 64))
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each of the five")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each of the five")
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     real = (REAL_PHOTOS / f"{name}.tar" for name in ("luma", "clothing", "grocery"))
     paths = arguments.catalogues or [path for path in real if path.exists()]

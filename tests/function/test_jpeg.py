@@ -16,6 +16,7 @@ from function import photo
 from function.errors import FunctionError
 from function.jpeg import FACTORS, PlainJpeg, read_plain_jpeg
 from function.photo import PhotoLimits, decode, load_pixels, plain_jpeg
+from tests.damage import damaged
 
 
 def encoded(image: Image.Image, **options: object) -> bytes:
@@ -177,22 +178,11 @@ def outcome(data: bytes) -> object:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(max_examples=300, deadline=None)
-@given(
-    seed=st.sampled_from(SEEDS),
-    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
-    keep=st.just(1.0) | st.floats(0, 1),
-    tail=st.binary(max_size=8),
-)
-def test_damage_has_the_outcome_that_pillow_gives_it(
-    seed: bytes, edits: list[tuple[float, int]], keep: float, tail: bytes
-) -> None:
-    data = bytearray(seed)
-    for place, value in edits:
-        data[int(place * len(data))] = value
-    damaged = bytes(data[: int(len(data) * keep)]) + tail
-    found = outcome(damaged)
+@given(data=damaged(SEEDS))
+def test_damage_has_the_outcome_that_pillow_gives_it(data: bytes) -> None:
+    found = outcome(data)
     with without_the_short_way():
-        assert found == outcome(damaged)
+        assert found == outcome(data)
 
 
 def test_threads_decode_side_by_side_each_in_memory_of_its_own() -> None:

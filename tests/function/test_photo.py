@@ -18,6 +18,7 @@ from function.photo import (
     load_pixels,
     resize_to_square,
 )
+from tests.damage import damaged
 
 RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 160, 60), (30, 60, 200), (255, 255, 255)
 
@@ -283,21 +284,10 @@ SEEDS += [encoded(picture(24, 16), "JPEG", progressive=True)]
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(max_examples=300, deadline=None)
-@given(
-    seed=st.sampled_from(SEEDS),
-    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
-    keep=st.floats(0, 1),
-    tail=st.binary(max_size=32),
-)
-def test_damaged_bytes_raise_nothing_but_function_errors(
-    seed: bytes, edits: list[tuple[float, int]], keep: float, tail: bytes
-) -> None:
-    data = bytearray(seed)
-    for place, value in edits:
-        data[int(place * len(data))] = value
-    damaged = bytes(data[: int(len(data) * keep)] if keep < 0.5 else data) + tail
+@given(data=damaged(SEEDS))
+def test_damaged_bytes_raise_nothing_but_function_errors(data: bytes) -> None:
     try:
-        pixels = load_pixels(damaged, 16)
+        pixels = load_pixels(data, 16)
     except FunctionError as error:
         assert error.http_status in (400, 413, 415)  # noqa: PT017 - either outcome is right
     else:

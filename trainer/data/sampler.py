@@ -94,9 +94,7 @@ class PKSampler:
         if catalog.size and query.size:
             both = np.array([catalog[0], query[0]])
             order = np.concatenate([both, order[~np.isin(order, both)]])
-        if len(order) < self._photos_per_product:
-            return np.resize(order, self._photos_per_product)
-        return order[: self._photos_per_product]
+        return np.resize(order, self._photos_per_product)
 
     def _products(self, step: int) -> Int64[np.ndarray, " p"]:
         """Return P consecutive products of the endless row that the epochs' orders make."""

@@ -15,9 +15,4 @@ class Stream(IntEnum):
 
 def generator(seed: int, stream: Stream, *place: int) -> np.random.Generator:
     """Return the generator of one place, as (step, position); all numbers 0 or more."""
-    numbers = (seed, stream, *place)
-    if max(numbers) >> 32:
-        return np.random.default_rng(numbers)
-    # The same generator in two thirds of the time: NumPy would make such an array of each number.
-    entropy = np.random.SeedSequence(np.array(numbers, np.uint32))
-    return np.random.Generator(np.random.PCG64(entropy))
+    return np.random.default_rng((seed, stream, *place))

@@ -134,7 +134,7 @@ def has_more_scans(data: bytes, limit: int) -> bool:
 
 
 class _Scratch(threading.local):
-    """Memory of each thread that decodes: to get it anew costs a tenth of a small photo."""
+    """Memory of each thread that decodes: to get it anew costs up to a tenth of a photo."""
 
     def __init__(self) -> None:
         self.memory = np.empty(_SCRATCH_BYTES, np.uint8)

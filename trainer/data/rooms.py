@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 class Rooms:
     """Arrays of one shape, in memory that is given out again once nobody can see it any more.
 
-    Memory from the system comes page by page, each cleared when it is first written to: that costs
-    as much as half of decoding a small photo.
+    Memory from the system comes page by page, each cleared when it is first written to: with that,
+    a training's input at 224 pixels gave a third fewer small photos a second.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:

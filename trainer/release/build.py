@@ -40,7 +40,7 @@ from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
 from trainer.progress import console
-from trainer.release.embedding import decoded, embed_catalog, read_photo
+from trainer.release.embedding import EmbeddedCatalog, decoded, embed_catalog, read_photo
 from trainer.release.images import ImageStore, StoredPhoto
 from trainer.release.indexing import build_index
 from trainer.release.program import export_onnx, export_stablehlo
@@ -91,38 +91,67 @@ def build_release(
             program = export_program(model, image_size, catalog, folder)
         embedder = open_embedder(folder, SERVING_ENGINE)
         embedded = embed_catalog(catalog, embedder, images, workers=workers)
-        (folder / INDEX).mkdir()
-        with console.status("Building the index and measuring its recall…"):
-            built = build_index(embedded.vectors, folder / INDEX)
-        rows = image_rows(catalog.photos, embedded.stored, image_base_url)
-        counts = write_catalog(folder / CATALOG, products(catalog.photos), rows)
-        files = {
-            path.relative_to(folder).as_posix(): file_info(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-        indexed = {name: files[name] for name in files if name.startswith((INDEX, CATALOG))}
-        created = datetime.now(UTC)
-        manifest = Manifest(
-            schema_version=SCHEMA_VERSION,
-            release_id="",
-            created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            model=program.model,
-            index=IndexInfo(_files_id(indexed), built.kind, built.recall_at_10, counts.images),
-            counts=counts,
-            golden=GoldenInfo(min(GOLDEN_PHOTOS, len(catalog.photos)), program.worst_cosine),
-            evaluation=dict(evaluation),
-            files=files,
+        return assemble_release(
+            program,
+            embedded,
+            catalog,
+            folder,
+            evaluation=evaluation,
+            image_base_url=image_base_url,
         )
-        # Equal ids therefore mean equal bytes, even of two publishers in the same millisecond.
-        content = hashlib.sha256(manifest.to_json()).hexdigest()[:8]
-        time = f"{created:%Y%m%dT%H%M%S}.{created.microsecond // 1000:03}Z"
-        manifest = replace(manifest, release_id=f"{time}-{content}")
-        (folder / MANIFEST).write_bytes(manifest.to_json())
-        release = LocalRelease(manifest, folder)
-        open_release(release, engine=SERVING_ENGINE).catalog.close()
     except ReleaseError as error:
         raise PublishError(f"The release would not serve. {error.message}") from error
+
+
+def assemble_release(
+    program: Program,
+    embedded: EmbeddedCatalog,
+    catalog: Catalog,
+    folder: Path,
+    *,
+    evaluation: Mapping[str, Any],
+    image_base_url: str | None,
+) -> LocalRelease:
+    """Add index, catalogue and manifest to a folder that holds the program, and try it all.
+
+    Args:
+        program: as `export_program` returned it for this folder.
+        embedded: the program's vectors of the catalogue's photos.
+        catalog, evaluation, image_base_url: as for `build_release`.
+
+    Raises:
+        ReleaseError: the release would not serve.
+    """
+    (folder / INDEX).mkdir()
+    with console.status("Building the index and measuring its recall…"):
+        built = build_index(embedded.vectors, folder / INDEX)
+    rows = image_rows(catalog.photos, embedded.stored, image_base_url)
+    counts = write_catalog(folder / CATALOG, products(catalog.photos), rows)
+    files = {
+        path.relative_to(folder).as_posix(): file_info(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    indexed = {name: files[name] for name in files if name.startswith((INDEX, CATALOG))}
+    created = datetime.now(UTC)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        release_id="",
+        created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        model=program.model,
+        index=IndexInfo(_files_id(indexed), built.kind, built.recall_at_10, counts.images),
+        counts=counts,
+        golden=GoldenInfo(min(GOLDEN_PHOTOS, len(catalog.photos)), program.worst_cosine),
+        evaluation=dict(evaluation),
+        files=files,
+    )
+    # Equal ids therefore mean equal bytes, even of two publishers in the same millisecond.
+    content = hashlib.sha256(manifest.to_json()).hexdigest()[:8]
+    time = f"{created:%Y%m%dT%H%M%S}.{created.microsecond // 1000:03}Z"
+    manifest = replace(manifest, release_id=f"{time}-{content}")
+    (folder / MANIFEST).write_bytes(manifest.to_json())
+    release = LocalRelease(manifest, folder)
+    open_release(release, engine=SERVING_ENGINE).catalog.close()
     return release
 
 

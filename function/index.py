@@ -40,17 +40,18 @@ class Index(Protocol):
     dim: int
 
     def search(
-        self, vector: NDArray[np.float32], k: int
+        self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Find the nearest rows.
 
         Args:
             vector: unit vector [dim].
             k: how many rows are wanted, 1 or more; may exceed `rows`.
+            allowed: [rows], which rows may be found; None: all.
 
         Returns:
-            Row numbers [found] and cosine similarities [found], best first. `found` is
-            min(k, rows), or less where an approximate index found fewer.
+            Row numbers [found] and cosine similarities [found], best first. `found` is the least
+            of k, `rows` and the allowed ones, or less where an approximate index found fewer.
         """
 
 
@@ -76,16 +77,18 @@ class ApproximateSearch:
 def open_index(folder: Path, kind: Literal["exact", "scann"]) -> Index:
     """Load an index into memory; ReleaseError where its files are damaged or not ours."""
     try:
-        rows, dim = np.load(folder / DATASET, mmap_mode="r").shape
+        vectors = np.load(folder / DATASET, mmap_mode="r")
         if not (folder / _ASSETS).is_file() or find_spec("scann") is None:
             return NumpyIndex(np.load(folder / DATASET))
         searcher = _load_scann(folder)
-        if searcher.size() != rows:
-            raise ReleaseError(f"{INDEX}: expected {rows} rows, as in {DATASET}; found another.")
+        if searcher.size() != len(vectors):
+            raise ReleaseError(
+                f"{INDEX}: expected {len(vectors)} rows, as in {DATASET}; found {searcher.size()}."
+            )
         approximate = None
         if kind == "scann":
             approximate = ApproximateSearch(**json.loads((folder / SEARCH).read_text()))
-        return ScannIndex(searcher, rows, dim, approximate)
+        return ScannIndex(searcher, vectors, approximate)
     except (OSError, ValueError, TypeError, RuntimeError, EOFError) as error:
         raise ReleaseError(
             f"{INDEX}: expected the files of an index of kind {kind}; they could not be loaded "
@@ -109,16 +112,21 @@ class ScannIndex:
     """A ScaNN searcher: exact, or tree, quantised scores and reordering."""
 
     def __init__(
-        self, searcher: Any, rows: int, dim: int, approximate: ApproximateSearch | None
+        self,
+        searcher: Any,
+        vectors: NDArray[np.float32],
+        approximate: ApproximateSearch | None,
     ) -> None:
-        self.rows = rows
-        self.dim = dim
+        self.rows, self.dim = vectors.shape
         self._searcher = searcher
+        self._vectors = vectors
         self._approximate = approximate
 
     def search(
-        self, vector: NDArray[np.float32], k: int
+        self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        if allowed is not None:
+            return _exact(self._vectors, vector, k, allowed)
         k = min(k, self.rows)
         options = {}
         if self._approximate is not None:
@@ -150,10 +158,22 @@ class NumpyIndex:
         self._vectors = vectors
 
     def search(
-        self, vector: NDArray[np.float32], k: int
+        self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        scores = self._vectors @ vector
-        k = min(k, self.rows)
-        best = np.argpartition(-scores, k - 1)[:k]
-        best = best[np.argsort(-scores[best], kind="stable")]
-        return best.astype(np.int64), scores[best]
+        return _exact(self._vectors, vector, k, allowed)
+
+
+def _exact(
+    vectors: NDArray[np.float32],
+    vector: NDArray[np.float32],
+    k: int,
+    allowed: NDArray[np.bool_] | None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    rows = np.arange(len(vectors)) if allowed is None else np.flatnonzero(allowed)
+    scores = (vectors if allowed is None else vectors[rows]) @ vector
+    k = min(k, len(rows))
+    if k == 0:
+        return rows.astype(np.int64), scores
+    best = np.argpartition(-scores, k - 1)[:k]
+    best = best[np.argsort(-scores[best], kind="stable")]
+    return rows[best].astype(np.int64), scores[best]

@@ -75,6 +75,20 @@ def test_any_number_of_rows_can_be_asked_for(
     assert len(rows) == min(k, 2000) or (kind == "scann" and len(rows) > 0.9 * k)
 
 
+@Kind
+@pytest.mark.parametrize("share", [0, 0.001, 0.1, 1])
+def test_rows_that_are_not_allowed_are_never_found_and_the_others_all(
+    built: Path, vectors: NDArray[np.float32], kind: str, share: float
+) -> None:
+    index = open_index(built / kind, kind)
+    allowed = np.random.default_rng(0).random(2000) < share
+    left = np.flatnonzero(allowed)
+    for query in clustered(10, seed=1):
+        rows, scores = index.search(query, 10, allowed)
+        np.testing.assert_array_equal(rows, left[np.argsort(-(vectors[left] @ query))][:10])
+        np.testing.assert_allclose(scores, vectors[rows] @ query, atol=1e-5)
+
+
 @pytest.mark.parametrize("rows", [1, 2, 11])
 def test_a_catalogue_of_a_few_photos_has_an_index(tmp_path: Path, rows: int) -> None:
     vectors = clustered(rows)

@@ -137,10 +137,10 @@ class WithoutRow:
         self._row = row
 
     def search(
-        self, vector: NDArray[np.float32], k: int
+        self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Find the nearest other rows; see `Index.search`."""
-        rows, scores = self._index.search(vector, k + 1)
+        rows, scores = self._index.search(vector, k + 1, allowed)
         others = rows != self._row
         return rows[others][:k], scores[others][:k]
 

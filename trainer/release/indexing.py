@@ -69,7 +69,7 @@ def _builder(vectors: Vectors) -> Any:
 
 
 def _build_tree(vectors: Vectors, folder: Path) -> BuiltIndex:
-    rows, dim = vectors.shape
+    rows = len(vectors)
     leaves = max(1, round(sqrt(rows)))
     sample = min(rows, _TRAINING_SAMPLE)
     searcher = (
@@ -84,7 +84,7 @@ def _build_tree(vectors: Vectors, folder: Path) -> BuiltIndex:
     leaves_to_search = max(1, leaves // 50)
     while True:
         search = ApproximateSearch(leaves, leaves_to_search, _REORDER)
-        index = ScannIndex(searcher, rows=rows, dim=dim, approximate=search)
+        index = ScannIndex(searcher, vectors, search)
         recall = recall_at_10(index, vectors, queries)
         if recall >= TARGET_RECALL_AT_10 or leaves_to_search == leaves:
             search.save(folder)

@@ -7,6 +7,7 @@ must be opened after a fork, never before.
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, runtime_checkable
@@ -32,6 +33,18 @@ class Embedder(Protocol):
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit vectors [n, dim] for RGB pixels uint8 [n, image_size, image_size, 3]."""
+
+
+def import_engine(engine: str) -> None:
+    """Import an engine's package, if it is there: `open_embedder` then need not.
+
+    Raises nothing: `open_embedder` says what is wrong.
+    """
+    with suppress(ImportError):
+        if engine == "openvino":
+            _import_openvino()
+        elif engine == "jax":
+            import jax  # noqa: F401
 
 
 def open_embedder(folder: Path, engine: str) -> Embedder:

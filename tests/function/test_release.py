@@ -15,6 +15,7 @@ from function.manifest import (
     EMBEDDER_ONNX,
     EMBEDDER_STABLEHLO,
     GOLDEN,
+    INDEX,
     MANIFEST,
     Counts,
     GoldenInfo,
@@ -28,6 +29,7 @@ from function.release import (
     current_release_id,
     drop_cached_releases,
     fetch_release,
+    fetching_release,
     file_info,
     list_releases,
     read_pointer,
@@ -166,6 +168,44 @@ def test_a_second_fetch_downloads_only_what_is_damaged(
     fetch_release(storage, manifest.release_id, cache, engine="openvino")
     assert (folder / CATALOG).read_bytes() == CATALOG.encode() * 100
     assert (folder / GOLDEN).stat().st_mtime_ns == before
+
+
+def test_a_part_is_there_as_soon_as_its_own_files_are(
+    gcs_emulator: str, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage(gcs_emulator)
+    publish(storage, manifest, tmp_path / "made")
+    released = threading.Event()
+    download = type(storage).download
+
+    def slow(self: Storage, name: str, destination: Path) -> None:
+        if name == CATALOG:
+            assert released.wait(30)
+        download(self, name, destination)
+
+    monkeypatch.setattr(type(storage), "download", slow)
+    cache = tmp_path / "cache"
+    with fetching_release(storage, manifest.release_id, cache, engine="openvino") as release:
+        index = release.part(INDEX)
+        assert (index / "dataset.npy").read_bytes() == b"index/dataset.npy" * 100
+        assert not (release.folder / CATALOG).exists()
+        released.set()
+        assert release.part(CATALOG).read_bytes() == CATALOG.encode() * 100
+
+
+def test_damage_fails_its_part_and_the_whole_but_no_other_part(
+    storage: Storage, manifest: Manifest, tmp_path: Path
+) -> None:
+    publish(storage, manifest, tmp_path / "made")
+    storage.write(f"releases/{manifest.release_id}/index/dataset.npy", b"~")
+    damage = r"index/dataset\.npy of release"
+    fetching = fetching_release(storage, manifest.release_id, tmp_path / "cache", engine="openvino")
+    release = fetching.__enter__()
+    assert release.part(GOLDEN).read_bytes() == GOLDEN.encode() * 100
+    with pytest.raises(ReleaseError, match=damage):
+        release.part(INDEX)
+    with pytest.raises(ReleaseError, match=damage):
+        fetching.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("name", [EMBEDDER_ONNX, "index/dataset.npy", CATALOG, GOLDEN])

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from function.catalog import ImageRow, Product, open_catalog, write_catalog
 from function.errors import ReleaseError
 from function.index import NumpyIndex
+from function.loading import load_search_engine
 from function.manifest import CATALOG, GOLDEN, MANIFEST, parse_manifest
 from function.photo import load_pixels
 from function.release import file_info
-from function.search import SearchEngine, load_search_engine
+from function.search import SearchEngine
 from function.storage import open_storage
 from tests.releases import IMAGE_SIZE, TinyRelease
 

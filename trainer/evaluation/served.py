@@ -15,9 +15,9 @@ from function.embedder import Embedder as FunctionEmbedder
 from function.embedder import open_embedder
 from function.errors import ReleaseError
 from function.index import DATASET
+from function.loading import check_golden
 from function.manifest import CATALOG, GOLDEN, INDEX
 from function.release import LocalRelease, current_release_id, fetch_release
-from function.search import check_golden
 from function.storage import open_storage
 from trainer.data.records import Catalog, Photo
 from trainer.data.screen import OnBadPhoto, screen

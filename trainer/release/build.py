@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from function.catalog import ImageRow, Product, write_catalog
 from function.embedder import open_embedder
 from function.errors import ReleaseError
+from function.loading import check_golden, open_release
 from function.manifest import (
     CATALOG,
     CHECKPOINT,
@@ -34,7 +35,6 @@ from function.manifest import (
 )
 from function.photo import load_pixels
 from function.release import LocalRelease, file_info
-from function.search import check_golden, open_release
 from trainer.data.records import Catalog, Photo
 from trainer.errors import PublishError
 from trainer.model.embedder import Embedder

@@ -6,22 +6,29 @@
     GET  /v1/index               what is indexed, with which model, and how well it does
     GET  /health/live            the process answers
     GET  /health/ready           a release is loaded and has answered a query
+    GET  /metrics                how busy it is, for Prometheus
     GET  /                       the demo page; its files at /web/…, its branding at /branding.json
 
 GET answers carry an ETag and HEAD works wherever GET does.
 """
 
 import re
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 
 from flask import Request, Response
 from werkzeug.exceptions import MethodNotAllowed as RoutedElsewhere
 from werkzeug.routing import Map, Rule
 
 from . import answer, api, photo
+from .admission import Admission
 from .answer import Links
+from .connection import has_left
 from .envelope import Envelope, Exchange, json_response
-from .errors import BadRequest, MethodNotAllowed, NotFound
+from .errors import BadRequest, DeadlineExceeded, MethodNotAllowed, NotFound
+from .metrics import CONTENT_TYPE, Metrics
 from .release import IMAGES
 from .service import Service
 from .settings import Settings
@@ -46,12 +53,23 @@ class App:
         settings: what the operator chose.
         worker: holds the release, once it is loaded.
         envelope: wraps each answer.
+        admission: says which searches may compute.
+        metrics: what /metrics shows.
     """
 
-    def __init__(self, settings: Settings, worker: Worker[Service], envelope: Envelope) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        worker: Worker[Service],
+        envelope: Envelope,
+        admission: Admission,
+        metrics: Metrics,
+    ) -> None:
         self._settings = settings
         self._worker = worker
         self._envelope = envelope
+        self._admission = admission
+        self._metrics = metrics
         self._branding = read_branding(settings.branding)
         self._routes = Map(
             [
@@ -61,6 +79,7 @@ class App:
                 _route("GET", "/v1/index", self._index),
                 _route("GET", "/health/live", self._live),
                 _route("GET", "/health/ready", self._ready),
+                _route("GET", "/metrics", self._show_metrics),
                 _route("GET", "/", self._page),
                 _route("GET", "/web/<path:name>", self._page),
                 _route("GET", "/branding.json", self._brand),
@@ -78,13 +97,14 @@ class App:
         if method == "OPTIONS" and (allowed := self._routes.allowed_methods(path)):
             return Response(status=204, headers={"Allow": _listed(allowed)})
         try:
-            handler, arguments = self._routes.match(path, method)
+            rule, arguments = self._routes.match(path, method, return_rule=True)
         except RoutedElsewhere as error:
             allow = _listed(error.valid_methods or ())
             raise MethodNotAllowed(
                 f"{path}: expected {allow}; found {method[:20]}.", metadata={"allow": allow}
             ) from None
-        response: Response = handler(exchange, **arguments)
+        exchange.route = rule.rule
+        response: Response = rule.endpoint(exchange, **arguments)
         if method in ("GET", "HEAD") and "Cache-Control" in response.headers:
             response.add_etag()
             response.make_conditional(exchange.request)
@@ -92,7 +112,8 @@ class App:
 
     def _search(self, exchange: Exchange) -> Response:
         stage = exchange.stopwatch.stage
-        cold = not self._worker.is_ready
+        deadline = time.monotonic() + self._settings.deadline_seconds
+        exchange.cold_start = not self._worker.is_ready
         with stage("parse"):
             query = api.parse_search(exchange.request)
         service = self._worker.get()
@@ -102,15 +123,24 @@ class App:
         else:
             content = query.content
         engine = service.engine
-        with stage("decode"):
-            pixels = photo.load_pixels(content, engine.image_size, self._settings.photo_limits)
-        result = engine.search(
-            pixels,
-            query.page_size,
-            score_threshold=query.score_threshold,
-            images_per_product=query.images_per_product,
-            exclude_product_ids=query.exclude_product_ids,
-        )
+        with ExitStack() as admitted:
+            with stage("queue"):
+                leaving = partial(has_left, exchange.request.environ)
+                admitted.enter_context(self._admission.place(until=deadline, has_left=leaving))
+            with stage("decode"):
+                pixels = photo.load_pixels(content, engine.image_size, self._settings.photo_limits)
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(
+                    "The search took longer than it may. Try again in a moment, or with a smaller "
+                    "photo."
+                )
+            result = engine.search(
+                pixels,
+                query.page_size,
+                score_threshold=query.score_threshold,
+                images_per_product=query.images_per_product,
+                exclude_product_ids=query.exclude_product_ids,
+            )
         exchange.stopwatch.add(result.timings_ms)
         return json_response(
             answer.search_answer(
@@ -119,7 +149,7 @@ class App:
                 self._links(exchange),
                 request_id=exchange.request_id,
                 timings_ms=exchange.stopwatch.timings_ms,
-                cold_start=cold,
+                cold_start=exchange.cold_start,
             )
         )
 
@@ -181,6 +211,11 @@ class App:
     def _ready(self, exchange: Exchange) -> Response:
         self._worker.get(wait=False)
         return json_response({"status": "ready"})
+
+    def _show_metrics(self, exchange: Exchange) -> Response:
+        if not self._settings.metrics:
+            raise NotFound(f"There is no {exchange.request.path} here.", reason="ROUTE_NOT_FOUND")
+        return Response(self._metrics.text(), content_type=CONTENT_TYPE)
 
     def _page(self, exchange: Exchange, name: str = "index.html") -> Response:
         return _cacheable(page_file(exchange.request, name), REVALIDATE)

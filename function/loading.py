@@ -16,13 +16,16 @@ from .manifest import CATALOG, ENGINES, GOLDEN, INDEX
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
 from .storage import Storage
+from .telemetry import Stopwatch
 
 # What a golden vector must reach: bfloat16 and float32 processors agree to 0.9999, a program with
 # other weights or another preprocessing does not come near.
 GOLDEN_COSINE = 0.999
 
 
-def load_search_engine(storage: Storage, *, engine: str, cache_dir: Path) -> SearchEngine:
+def load_search_engine(
+    storage: Storage, *, engine: str, cache_dir: Path, stopwatch: Stopwatch | None = None
+) -> SearchEngine:
     """Fetch the current release, verify it, and try it.
 
     Args:
@@ -30,36 +33,42 @@ def load_search_engine(storage: Storage, *, engine: str, cache_dir: Path) -> Sea
         engine: "openvino" or "jax".
         cache_dir: where files of gs:// roots are kept, each root in a folder of its own; other
             releases of this root are removed from there.
+        stopwatch: told how long each stage takes; stages overlap.
 
     Raises:
         ReleaseError: no release, or none that can be served: which file, field or vector, and why.
         StorageError: the root cannot be read.
     """
-    release_id = current_release_id(storage)
+    stopwatch = stopwatch or Stopwatch()
+    with stopwatch.stage("pointer"):
+        release_id = current_release_id(storage)
     if release_id is None:
         raise ReleaseError(f"{storage.url}: expected a published release; found none.")
     cache = cache_dir / hashlib.sha256(storage.url.encode()).hexdigest()[:16]
     with fetching_release(storage, release_id, cache, engine=engine) as release:
-        loaded = open_release(release, engine=engine)
+        loaded = open_release(release, engine=engine, stopwatch=stopwatch)
     drop_cached_releases(cache, keep=release_id)
     return loaded
 
 
-def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
+def open_release(
+    release: LocalRelease, *, engine: str, stopwatch: Stopwatch | None = None
+) -> SearchEngine:
     """Load a release, check that its parts fit together, and answer a real query.
 
-    Each part is loaded as soon as its files are there.
+    Each part is loaded as soon as its files are there. For `stopwatch` see `load_search_engine`.
 
     Raises:
         ReleaseError: a part is damaged, cannot be loaded, differs from the manifest, or gives other
             vectors than the golden ones.
         StorageError: as `LocalRelease.part`.
     """
+    stopwatch = stopwatch or Stopwatch()
     manifest = release.manifest
     # Both take most of their time outside Python's lock.
     with ThreadPoolExecutor(1) as pool:
-        indexing = pool.submit(_open_index, release)
-        embedder = _open_embedder(release, engine)
+        indexing = pool.submit(_open_index, release, stopwatch)
+        embedder = _open_embedder(release, engine, stopwatch)
         index = indexing.result()
     catalog = open_catalog(release.part(CATALOG))
     try:
@@ -90,7 +99,8 @@ def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
                     f"Release {manifest.release_id}: the {part}: expected {expected}, as "
                     f"{field_name} of the manifest says; found {found}. Publish again."
                 )
-        pixels, _ = check_golden(embedder, release.part(GOLDEN))
+        with stopwatch.stage("try"):
+            pixels, _ = check_golden(embedder, release.part(GOLDEN))
         loaded = SearchEngine(embedder, index, catalog, manifest)
         if not loaded.search(pixels[0], 1).matches:
             raise ReleaseError(
@@ -103,16 +113,22 @@ def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
     return loaded
 
 
-def _open_index(release: LocalRelease) -> Index:
-    return open_index(release.part(INDEX), release.manifest.index.kind)
+def _open_index(release: LocalRelease, stopwatch: Stopwatch) -> Index:
+    with stopwatch.stage("fetch index"):
+        folder = release.part(INDEX)
+    with stopwatch.stage("open index"):
+        return open_index(folder, release.manifest.index.kind)
 
 
-def _open_embedder(release: LocalRelease, engine: str) -> Embedder:
+def _open_embedder(release: LocalRelease, engine: str, stopwatch: Stopwatch) -> Embedder:
     # Before its files are there: that takes as long as to verify them.
-    import_engine(engine)
-    for part in ENGINES[engine]:
-        release.part(part)
-    return open_embedder(release.folder, engine)
+    with stopwatch.stage("import engine"):
+        import_engine(engine)
+    with stopwatch.stage("fetch program"):
+        for part in ENGINES[engine]:
+            release.part(part)
+    with stopwatch.stage("open program"):
+        return open_embedder(release.folder, engine)
 
 
 def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], float]:

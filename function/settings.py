@@ -39,6 +39,12 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise BadSetting("on or off")
+    return text == "on"
+
+
 def _engine(text: str) -> str:
     if text not in ("openvino", "jax"):
         raise BadSetting("openvino or jax")
@@ -87,6 +93,25 @@ class Settings:
         metadata=_from(
             _seconds, "how long a request waits for a release that still loads, then answers 503"
         ),
+    )
+    max_running: int | None = field(
+        default=None,
+        metadata=_from(
+            _whole, "searches that compute at once; without it, as many as there are processors"
+        ),
+    )
+    max_waiting: int = field(
+        default=16,
+        metadata=_from(
+            _whole, "searches that wait for these; one more is answered 429 with Retry-After"
+        ),
+    )
+    deadline_seconds: float = field(
+        default=10.0,
+        metadata=_from(_seconds, "how long a search may wait and take, then it is answered 504"),
+    )
+    metrics: bool = field(
+        default=True, metadata=_from(_switch, "on or off: whether /metrics answers")
     )
     max_body_bytes: int = field(
         default=28_000_000,
@@ -170,4 +195,6 @@ def _shown(default: object) -> str:
         return str(default).replace(temporary, "$TMPDIR").replace(f"{HERE}", "function")
     if isinstance(default, tuple):
         return ",".join(default)
-    return str(default)
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return "" if default is None else str(default)

@@ -73,7 +73,13 @@ class Stopwatch:
 
 
 def log_request(
-    request: Request, response: Response, stopwatch: Stopwatch, *, request_id: str, reason: str
+    request: Request,
+    response: Response,
+    stopwatch: Stopwatch,
+    *,
+    request_id: str,
+    reason: str,
+    cold_start: bool | None = None,
 ) -> None:
     """Write the one line of a request: what was asked, answered, and how long each stage took.
 
@@ -85,6 +91,7 @@ def log_request(
         stopwatch: started with the request.
         request_id: what the caller was told.
         reason: the error's reason; "" where there was none.
+        cold_start: whether it came before the release was loaded; None where that says nothing.
     """
     if request.path.startswith(PROBES):
         return
@@ -105,6 +112,7 @@ def log_request(
         requestId=request_id,
         reason=reason or None,
         timingsMs=stopwatch.timings_ms or None,
+        coldStart=cold_start,
         **_trace(request),
     )
 

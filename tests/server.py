@@ -115,6 +115,7 @@ def run_function(
     *,
     source: Path = SOURCE,
     python: Path | str = sys.executable,
+    threads: str = "8",
     **settings: str,
 ) -> Iterator[RunningFunction]:
     """Start the function with these LOOKALIKE_ settings, until it listens; end it afterwards."""
@@ -125,7 +126,7 @@ def run_function(
         k: v for k, v in os.environ.items() if not k.startswith(("LOOKALIKE_", "PYTHONPATH"))
     }
     environment |= {f"LOOKALIKE_{name.upper()}": value for name, value in settings.items()}
-    environment["THREADS"] = "8"
+    environment["THREADS"] = threads
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

@@ -8,8 +8,10 @@ from flask import Flask, Response, request
 from flask.testing import FlaskClient
 from werkzeug.exceptions import Forbidden
 
+from function.admission import Admission
 from function.envelope import Envelope, Exchange, json_response
 from function.errors import FunctionError, ReleaseError
+from function.metrics import Metrics
 from function.storage import StorageError
 
 SECRET = "the text of an internal exception"  # noqa: S105 - no password
@@ -22,7 +24,8 @@ def client_of(
     max_body_bytes: int = 1000,
 ) -> FlaskClient:
     server = Flask("test")
-    envelope = Envelope(cors_origins=cors_origins, max_body_bytes=max_body_bytes)
+    metrics = Metrics(Admission(running=1, waiting=0))
+    envelope = Envelope(cors_origins=cors_origins, max_body_bytes=max_body_bytes, metrics=metrics)
     envelope.attach(server)
     methods = ["GET", "POST", "OPTIONS"]
     server.add_url_rule(

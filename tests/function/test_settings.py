@@ -14,6 +14,10 @@ GOOD = {
     "engine": ("jax", "jax"),
     "cache_dir": ("/tmp/releases", Path("/tmp/releases")),  # noqa: S108 - only parsed
     "loading_wait_seconds": ("0.5", 0.5),
+    "max_running": ("3", 3),
+    "max_waiting": ("7", 7),
+    "deadline_seconds": ("2.5", 2.5),
+    "metrics": ("off", False),
     "max_body_bytes": ("1000", 1000),
     "max_image_bytes": ("900", 900),
     "max_image_pixels": ("12000000", 12_000_000),
@@ -29,6 +33,7 @@ GOOD = {
 BAD = {
     "engine": ["torch", "OpenVINO"],
     "loading_wait_seconds": ["soon", "-1", "nan", "inf"],
+    "metrics": ["yes", "ON"],
     "max_body_bytes": ["0", "-5", "20MB", "1.5"],
     "max_image_pixels": ["٣"],
     "cors_origins": ["shop.example", "https://shop.example/path", "ftp://shop.example", "https://"],

@@ -1,0 +1,131 @@
+"""More searches than the processors can do, at the real server: some are refused, none is lost."""
+
+import http.client
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.releases import TinyRelease
+from tests.server import Answer, RunningFunction, form, run_function
+
+WAITING = 2
+
+
+def large_photo(pixels: int = 3000) -> bytes:
+    """It takes a tenth of a second to decode: a PNG has no smaller scale."""
+    noise = np.random.default_rng(0).integers(0, 256, (pixels // 8, pixels // 8, 3), np.uint8)
+    file = BytesIO()
+    Image.fromarray(noise).resize((pixels, pixels), Image.Resampling.NEAREST).save(file, "PNG")
+    return file.getvalue()
+
+
+LARGE = large_photo()
+
+
+@pytest.fixture(scope="module")
+def narrow(
+    tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningFunction]:
+    """One search at a time, and two that wait, with threads for more."""
+    log = tmp_path_factory.mktemp("narrow") / "log.txt"
+    with run_function(
+        log, root=str(tiny_release.root), max_running="1", max_waiting=str(WAITING), threads="16"
+    ) as running:
+        running.wait_until_ready()
+        yield running
+
+
+def metric(running: RunningFunction, name: str) -> float:
+    """The sum over the labels that the name leaves open."""
+    text = running.get("/metrics").body.decode()
+    values = re.findall(rf"^{re.escape(name)}.*?(\S+)$", text, re.MULTILINE)
+    return sum(map(float, values))
+
+
+def test_a_flood_is_answered_or_refused_with_advice_and_probes_are_not_kept_waiting(
+    narrow: RunningFunction,
+) -> None:
+    def search(_: int) -> Answer:
+        return narrow.search(LARGE)
+
+    with ThreadPoolExecutor(12) as pool:
+        flood = pool.map(search, range(36))
+        slowest = 0.0
+        for _ in range(5):
+            start = time.monotonic()
+            assert narrow.get("/health/ready").status == 200
+            slowest = max(slowest, time.monotonic() - start)
+        answers = list(flood)
+    statuses = Counter(answer.status for answer in answers)
+    assert set(statuses) == {200, 429}
+    assert statuses[200] >= 1 + WAITING
+    for answer in answers:
+        if answer.status == 429:
+            error = answer.json()["error"]
+            assert error["status"] == "RESOURCE_EXHAUSTED"
+            assert error["details"][0]["reason"] == "QUEUE_FULL"
+            assert int(answer.headers["Retry-After"]) >= 1
+        else:
+            assert answer.json()["timingsMs"]["queue"] >= 0
+    # All searches one after the other would take seconds.
+    assert slowest < 1
+    assert metric(narrow, 'lookalike_requests_total{reason="QUEUE_FULL"') == statuses[429]
+    assert metric(narrow, "lookalike_searches_running ") == 0
+
+
+def test_a_client_that_leaves_the_queue_costs_nothing(narrow: RunningFunction) -> None:
+    body, content_type = form(LARGE)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(narrow.search, large_photo(6000))
+        while not first.done() and metric(narrow, "lookalike_searches_running ") == 0:
+            time.sleep(0.005)
+        leaver = http.client.HTTPConnection("127.0.0.1", narrow.port)
+        leaver.request("POST", "/v1/products:search", body, {"Content-Type": content_type})
+        while not first.done() and metric(narrow, "lookalike_searches_waiting ") == 0:
+            time.sleep(0.005)
+        leaver.close()
+        assert first.result().status == 200
+    deadline = time.monotonic() + 20
+    left = 'lookalike_requests_total{reason="CLIENT_LEFT"'
+    while metric(narrow, left) == 0 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert metric(narrow, left) == 1
+    (line,) = (line for line in narrow.log_lines() if line.get("reason") == "CLIENT_LEFT")
+    assert "decode" not in line["timingsMs"]
+
+
+def test_a_search_past_its_deadline_is_answered_504(
+    tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("hasty") / "log.txt"
+    with run_function(log, root=str(tiny_release.root), deadline_seconds="0.001") as running:
+        running.wait_until_ready()
+        answer = running.search(LARGE)
+        assert answer.status == 504
+        assert answer.json()["error"]["status"] == "DEADLINE_EXCEEDED"
+        assert answer.headers["Retry-After"] == "1"
+
+
+def test_metrics_tell_stages_and_release_and_can_be_closed(
+    narrow: RunningFunction, tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    narrow.search(LARGE)
+    answer = narrow.get("/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    text = answer.body.decode()
+    assert f'release="{tiny_release.release_id}"' in text
+    for stage in ("parse", "queue", "decode", "embed", "search"):
+        assert metric(narrow, f'lookalike_stage_seconds_count{{stage="{stage}"') >= 1
+    for stage in ("open program", "open index", "try"):
+        assert metric(narrow, f'lookalike_loading_seconds{{stage="{stage}"') > 0
+    assert metric(narrow, "process_resident_memory_bytes ") > 1e7
+    log = tmp_path_factory.mktemp("closed") / "log.txt"
+    with run_function(log, root=str(tiny_release.root), metrics="off") as closed:
+        assert closed.get("/metrics").status == 404

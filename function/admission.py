@@ -46,6 +46,11 @@ class Admission:
         """Searches in the queue now."""
         return len(self._queue)
 
+    def check(self) -> None:
+        """Raise QueueFull if `place` would: before the request costs anything more."""
+        with self._lock:
+            self._refuse_if_full()
+
     @contextmanager
     def place(
         self, *, until: float = float("inf"), has_left: Callable[[], bool] = lambda: False
@@ -77,8 +82,7 @@ class Admission:
             if self._free:
                 self._free -= 1
                 return
-            if len(self._queue) >= self._most_waiting:
-                raise self._full()
+            self._refuse_if_full()
             turn = threading.Event()
             self._queue.append(turn)
         try:
@@ -106,7 +110,10 @@ class Admission:
             else:
                 self._free += 1
 
-    def _full(self) -> QueueFull:
+    def _refuse_if_full(self) -> None:
+        """The lock is held."""
+        if self._free or len(self._queue) < self._most_waiting:
+            return
         error = QueueFull(
             f"{len(self._queue)} searches wait already, the most that may. "
             "Try again after the seconds that Retry-After says.",
@@ -114,4 +121,4 @@ class Admission:
         )
         ahead = len(self._queue) + self._places
         error.retry_after_seconds = max(1, ceil(ahead * self._seconds / self._places))
-        return error
+        raise error

@@ -114,6 +114,7 @@ class App:
         stage = exchange.stopwatch.stage
         deadline = time.monotonic() + self._settings.deadline_seconds
         exchange.cold_start = not self._worker.is_ready
+        self._admission.check()
         with stage("parse"):
             query = api.parse_search(exchange.request)
         service = self._worker.get()

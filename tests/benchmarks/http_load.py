@@ -34,8 +34,8 @@ class Load:
     stages: dict[str, float]
 
 
-def post(connection: http.client.HTTPConnection, photo: bytes) -> dict[str, Any]:
-    """One search; its answer. RuntimeError: it was none."""
+def encode(photo: bytes) -> tuple[bytes, dict[str, str]]:
+    """A search's body and headers."""
     head = (
         f"--{_BOUNDARY}\r\n"
         'Content-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
@@ -43,6 +43,12 @@ def post(connection: http.client.HTTPConnection, photo: bytes) -> dict[str, Any]
     )
     body = head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    return body, headers
+
+
+def post(connection: http.client.HTTPConnection, photo: bytes) -> dict[str, Any]:
+    """One search; its answer. RuntimeError: it was none."""
+    body, headers = encode(photo)
     connection.request("POST", PATH, body, headers)
     response = connection.getresponse()
     content = response.read()

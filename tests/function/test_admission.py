@@ -81,7 +81,10 @@ def test_one_more_than_may_wait_is_told_when_to_come_again(waiting: int) -> None
             pass
         assert refused.value.retry_after_seconds == 1
         assert refused.value.metadata == {"limit": str(waiting)}
+        with pytest.raises(QueueFull):
+            admission.check()
         occupied.free()
+    admission.check()
 
 
 def test_the_advice_grows_with_how_long_searches_take() -> None:

@@ -1,0 +1,90 @@
+"""More and more clients at once: answers a second must not fall past their peak.
+
+    python -m tests.benchmarks.overload [--seconds 4] [--running N] [--waiting N]
+
+Clients post different photos of 1024×768 as fast as they are answered, and one that is refused
+tries again after a tenth of a second, ten times sooner than it is told to. They share the machine
+with the server.
+"""
+
+import argparse
+import http.client
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+from tests.benchmarks.http_load import PATH, connect, encode
+from tests.benchmarks.serving import ours, running
+from tests.benchmarks.shop import open_shop, shop_root
+from tests.benchmarks.timing import Row, Timing, report
+
+CLIENTS = (1, 2, 4, 8, 16, 32, 64)
+PHOTOS = 64
+IMPATIENT_SECONDS = 0.1
+
+
+def flood(port: int, photos: Sequence[bytes], clients: int, seconds: float) -> Row:
+    end = time.perf_counter() + seconds
+
+    def client(first: int) -> tuple[list[float], int]:
+        connection = connect(port)
+        answered, refused = [], 0
+        for number in count(first * len(photos) // clients):
+            start = time.perf_counter()
+            if start > end:
+                break
+            body, headers = encode(photos[number % len(photos)])
+            connection.request("POST", PATH, body, headers)
+            response = connection.getresponse()
+            response.read()
+            if response.status == http.HTTPStatus.OK:
+                answered.append(time.perf_counter() - start)
+            elif response.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+                refused += 1
+                time.sleep(IMPATIENT_SECONDS)
+            else:
+                raise RuntimeError(f"expected 200 or 429; found {response.status}")
+        connection.close()
+        return answered, refused
+
+    with ThreadPoolExecutor(clients) as pool:
+        start = time.perf_counter()
+        found = list(pool.map(client, range(clients)))
+        elapsed = time.perf_counter() - start
+    answered = [spent for some, _ in found for spent in some]
+    refused = sum(some for _, some in found)
+    timing = Timing.of(answered)
+    return {
+        "clients": clients,
+        "answers/s": len(answered) / elapsed,
+        "p50 ms": timing.p50,
+        "p99 ms": timing.p99,
+        "p99 ÷ p50": timing.p99 / timing.p50,
+        "429, share": refused / (refused + len(answered)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each number of clients")
+    parser.add_argument("--running", help="searches that compute at once; else the default")
+    parser.add_argument("--waiting", help="searches that wait; else the default")
+    arguments = parser.parse_args()
+    shop = open_shop()
+    photos = shop.query_photos((1024, 768), PHOTOS)
+    server = ours(str(shop_root()), shop.folder / "cache", threads=max(CLIENTS))
+    for name in ("running", "waiting"):
+        if (value := getattr(arguments, name)) is not None:
+            server.environment[f"LOOKALIKE_MAX_{name.upper()}"] = value
+    with running(server, photos[0]) as (port, _, _):
+        flood(port, photos, 4, 1.0)
+        rows = [flood(port, photos, clients, arguments.seconds) for clients in CLIENTS]
+    peak = max(float(row["answers/s"] or 0) for row in rows)
+    for row in rows:
+        row["of the peak"] = float(row["answers/s"] or 0) / peak
+    report("overload", "searches of 1024×768 JPEGs by clients that never rest", rows)
+
+
+if __name__ == "__main__":
+    main()

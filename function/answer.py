@@ -64,7 +64,7 @@ def search_answer(
             "indexTime": manifest.created,
             "results": [_match(match, links) for match in result.matches],
         },
-        "nextPageToken": "",
+        "nextPageToken": result.next_page_token,
         "modelVersion": manifest.model.model_id,
         "indexVersion": manifest.index.index_id,
         "requestId": request_id,

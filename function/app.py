@@ -107,9 +107,11 @@ class App:
         result = engine.search(
             pixels,
             query.page_size,
+            page_token=query.page_token,
             score_threshold=query.score_threshold,
             images_per_product=query.images_per_product,
-            exclude_product_ids=query.exclude_product_ids,
+            selection=query.selection,
+            collapse_duplicates=query.collapse_duplicates,
         )
         exchange.stopwatch.add(result.timings_ms)
         return json_response(

@@ -174,8 +174,9 @@ class App:
         return _cacheable(response, FOR_EVER)
 
     def _index(self, exchange: Exchange) -> Response:
-        manifest = self._worker.get().engine.manifest
-        return _cacheable(json_response(answer.index_answer(manifest)), REVALIDATE)
+        engine = self._worker.get().engine
+        content = answer.index_answer(engine.manifest, engine.catalog)
+        return _cacheable(json_response(content), REVALIDATE)
 
     def _live(self, exchange: Exchange) -> Response:
         return json_response({"status": "live"})

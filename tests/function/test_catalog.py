@@ -90,7 +90,11 @@ def test_reading_leaves_no_trace(path: Path, catalog: ProductCatalog) -> None:
     ("products", "images", "message"),
     [
         ([Product("a"), Product("a")], [], "UNIQUE"),
-        ([Product("a")], [ImageRow(0, "b", "x")], "expected images of the products given; found one of 'b'"),
+        (
+            [Product("a")],
+            [ImageRow(0, "b", "x")],
+            "expected images of the products given; found one of 'b'",
+        ),
         ([Product("a")], [ImageRow(0, "a", "x"), ImageRow(0, "a", "y")], "UNIQUE"),
         ([Product("a")], [ImageRow(0, "a", "x"), ImageRow(2, "a", "y")], "expected rows 0 to 1"),
     ],

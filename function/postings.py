@@ -70,6 +70,7 @@ class Postings:
     ) -> None:
         self._database = database
         kept = max(1, min(_ANSWERS, _ANSWERS_BYTES // max(1, len(product_of_row))))
+        # It holds nothing of this object, so that a catalogue that is let go is freed at once.
         self._answer = lru_cache(kept)(
             partial(_matching_rows, _Lists(database, products), product_of_row)
         )

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from contextlib import closing
 from io import BytesIO
 from typing import Any
@@ -12,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
+from function import api
 from function.api import SearchRequest, error_body, parse_search
 from function.errors import BadRequest, FunctionError, ReleaseError, UnsupportedImage
+from function.fields import FIELDS
 from function.filters import And, Label, Not, Selection
 
 PHOTO = b"\xff\xd8\xff not decoded here \xfb\xef"
@@ -95,6 +98,11 @@ def test_only_the_photo_is_needed() -> None:
     assert parse(as_json({"image": {"content": CONTENT}})) == SearchRequest(PHOTO)
     source = {"image": {"source": {"imageUri": "gs://bucket/photo.jpg"}}}
     assert parse(as_json(source)) == SearchRequest(image_uri="gs://bucket/photo.jpg")
+
+
+def test_every_field_is_documented() -> None:
+    documented = re.findall(r"^    (\w+)  ", api.__doc__ or "", re.MULTILINE)
+    assert documented == list(FIELDS)
 
 
 def test_empty_text_is_an_absent_field() -> None:
@@ -199,15 +207,13 @@ def test_another_content_type_is_refused_by_name() -> None:
     assert caught.value.reason == "CONTENT_TYPE_UNSUPPORTED"
 
 
-FIELDS = ["image", "content", "source", "imageUri", "pageSize", "scoreThreshold"]
-FIELDS += ["imagesPerProduct", "excludeProductIds", "filter", "productCategories", "productSet"]
-FIELDS += ["pageToken", "collapseDuplicates", "x"]
+NAMES = ["image", "content", "source", "imageUri", "x", *FIELDS]
 NESTED = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(FIELDS),
+            st.sampled_from(NAMES),
             inner,
             max_size=4,
         )

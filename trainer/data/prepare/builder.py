@@ -19,7 +19,7 @@ from trainer.data.prepared import LISTING, write_listing
 from trainer.data.records import Catalog, Photo
 from trainer.progress import progress_bar
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 SHARD_BYTES = 256 << 20
 # TFDS names no split by the empty string.
 UNASSIGNED = "unassigned"

@@ -1,14 +1,14 @@
 """From nearest rows to products: one place for each product, in an order that pages can share.
 
-A ranking is made in stages. The first looks for the first 25 products, the next for 101, the last
-for 500; each keeps what the one before found and adds what is new to it. So a longer ranking
-always begins with the shorter one, whatever an approximate index finds when it is asked for more,
-and pages of any size are cuts of the same list. A product that only a later stage finds comes
-after those of the stage before, even if it is nearer.
+A ranking is made in two stages: the first looks for 101 products, the second for 500, keeps what
+the first found and adds what is new to it. So a longer ranking always begins with the shorter one,
+whatever an approximate index finds when it is asked for more, and pages of any size are cuts of
+the same list. A product that only the second stage finds comes after those of the first, even if
+it is nearer.
 """
 
-from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from .index import Index
 # How deep a ranking goes, in products.
 DEPTH = 500
 
-# Products wanted of each stage; 25 and 101 tell of pages of 24 and of 100 whether another follows.
-_STAGES = (25, 101, DEPTH)
+# Products that each stage looks for; the first tells of a page of 100 whether another follows.
+_STAGES = (101, DEPTH)
 
 # Rows asked for at first, for each product wanted: photos of the average product, and some more.
 # With 15,143 products of four photos each that filled every stage at once, for 100 of 100 queries.
@@ -31,17 +31,20 @@ _ROWS_PER_PRODUCT = 4
 _MORE_ROWS = 4
 
 
-@dataclass(frozen=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A product at its place.
 
     Attributes:
+        product: its number in the catalogue.
+        picture: the number of the picture that its nearest photo shows.
         score: cosine similarity of its nearest photo, -1 to 1.
         rows: its photos that the search came by, nearest first.
     """
 
+    product: int
+    picture: int
     score: float
-    rows: tuple[int, ...]
+    rows: list[int]
 
 
 def rank_products(
@@ -56,7 +59,7 @@ def rank_products(
 ) -> list[Ranked]:
     """Rank the products nearest to a vector, each at the place of its nearest photo.
 
-    The index is asked at most ⌈log₄ rows⌉ times for each of three stages, or once.
+    The index is asked at most ⌈log₄ rows⌉ times for each stage, or once.
 
     Args:
         index: over the catalogue's photos.
@@ -71,69 +74,62 @@ def rank_products(
     Returns:
         `wanted` products, or all there are; best first within each stage.
     """
-    search = _Search(index, catalog, vector, allowed, score_threshold, collapse_duplicates)
+    rows_left = index.rows if allowed is None else int(np.count_nonzero(allowed))
     ranking: list[Ranked] = []
-    seen: set[object] = set()
-    for depth in _STAGES:
-        found = search.nearest(depth)
+    products: set[int] = set()
+    pictures: set[int] = set()
+    for depth in _STAGES if rows_left else ():
+        k = _first_rows(catalog, depth)
+        while True:
+            rows, scores = index.search(vector, k, allowed)
+            keep = scores >= score_threshold
+            found = _grouped(catalog, rows[keep], scores[keep], depth, collapse_duplicates)
+            # Rows below the threshold came into sight, so all above it did.
+            if len(found) == depth or k >= rows_left or not keep.all():
+                break
+            k *= _MORE_ROWS
         for item in found:
-            names = search.names(item)
-            if len(ranking) < depth and seen.isdisjoint(names):
-                seen.update(names)
+            known = item.product in products or (collapse_duplicates and item.picture in pictures)
+            if not known and len(ranking) < depth:
                 ranking.append(item)
+                products.add(item.product)
+                pictures.add(item.picture)
         if len(ranking) >= wanted or len(found) < depth:
             break
     return ranking[:wanted]
 
 
-@dataclass(frozen=True)
-class _Search:
-    """What `rank_products` was asked."""
+def _first_rows(catalog: ProductCatalog, products: int) -> int:
+    average = catalog.counts.images / catalog.counts.products
+    return ceil(products * max(_ROWS_PER_PRODUCT, _AVERAGES_PER_PRODUCT * average))
 
-    index: Index
-    catalog: ProductCatalog
-    vector: NDArray[np.float32]
-    allowed: NDArray[np.bool_] | None
-    score_threshold: float
-    collapse_duplicates: bool
 
-    def nearest(self, wanted: int) -> list[Ranked]:
-        """Find so many products, or all there are, asking for more rows until they are enough."""
-        rows_left = self.index.rows if self.allowed is None else np.count_nonzero(self.allowed)
-        if rows_left == 0:
-            return []
-        average = self.catalog.counts.images / self.catalog.counts.products
-        k = ceil(wanted * max(_ROWS_PER_PRODUCT, _AVERAGES_PER_PRODUCT * average))
-        while True:
-            rows, scores = self.index.search(self.vector, k, self.allowed)
-            keep = scores >= self.score_threshold
-            found = self._grouped(rows[keep], np.clip(scores[keep], -1, 1))
-            # Rows below the threshold came into sight, so all above it did.
-            if len(found) >= wanted or k >= rows_left or not keep.all():
-                return found[:wanted]
-            k *= _MORE_ROWS
-
-    def names(self, item: Ranked) -> set[object]:
-        """What no other place of the ranking may have: the product and, perhaps, the picture."""
-        row = item.rows[0]
-        names: set[object] = {("product", self.catalog.product_of_row[row])}
-        if self.collapse_duplicates:
-            names.add(("picture", self.catalog.picture_of_row[row]))
-        return names
-
-    def _grouped(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> list[Ranked]:
-        """Gather rows, nearest first, by product."""
-        products = self.catalog.product_of_row[rows]
-        _, first = np.unique(products, return_index=True)
-        first.sort()
-        if self.collapse_duplicates:
-            _, shown = np.unique(self.catalog.picture_of_row[rows[first]], return_index=True)
-            first = first[np.sort(shown)]
-        photos: dict[int, list[int]] = {product: [] for product in products[first].tolist()}
-        for row, product in zip(rows.tolist(), products.tolist(), strict=True):
-            if product in photos:
-                photos[product].append(row)
-        return [
-            Ranked(score, tuple(its_rows))
-            for score, its_rows in zip(scores[first].tolist(), photos.values(), strict=True)
-        ]
+def _grouped(
+    catalog: ProductCatalog,
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    wanted: int,
+    collapse_duplicates: bool,
+) -> list[Ranked]:
+    """Gather rows, nearest first, by product; the first `wanted` products."""
+    products = catalog.product_of_row[rows]
+    by_product = rows[np.argsort(products, kind="stable")].tolist()
+    names, first, counts = np.unique(products, return_index=True, return_counts=True)
+    ends = np.cumsum(counts)
+    pictures = catalog.picture_of_row[rows[first]]
+    order = np.argsort(first)
+    if collapse_duplicates:
+        _, shown = np.unique(pictures[order], return_index=True)
+        order = order[np.sort(shown)]
+    order = order[:wanted]
+    return [
+        Ranked(product, picture, score, by_product[start:end])
+        for product, picture, score, start, end in zip(
+            names[order].tolist(),
+            pictures[order].tolist(),
+            np.clip(scores[first[order]], -1, 1).tolist(),
+            (ends - counts)[order].tolist(),
+            ends[order].tolist(),
+            strict=True,
+        )
+    ]

@@ -4,6 +4,7 @@ import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -125,7 +126,7 @@ class SearchEngine:
             score_threshold=score_threshold,
             collapse_duplicates=collapse_duplicates,
         )
-        matches = tuple(self._match(item, images_per_product) for item in ranking[place:end])
+        matches = self._matches(ranking[place:end], images_per_product)
         timings = {
             "embed": (embedded - start) * 1e3,
             "search": (time.perf_counter() - embedded) * 1e3,
@@ -133,8 +134,15 @@ class SearchEngine:
         next_page_token = pages.token(end) if len(ranking) > end else ""
         return SearchResult(matches, next_page_token, timings)
 
-    def _match(self, item: Ranked, wanted: int) -> Match:
-        photos = self.catalog.images(item.rows[:wanted])
+    def _matches(self, page: list[Ranked], wanted: int) -> tuple[Match, ...]:
+        # All of a page's photos in one query.
+        found = iter(self.catalog.images([row for item in page for row in item.rows[:wanted]]))
+        return tuple(
+            self._match(item, list(islice(found, min(wanted, len(item.rows)))), wanted)
+            for item in page
+        )
+
+    def _match(self, item: Ranked, photos: list[ImageRow], wanted: int) -> Match:
         product = self.catalog.product(photos[0].product_id)
         if len(photos) < wanted:
             seen = set(item.rows)

@@ -125,7 +125,7 @@ def test_a_ranking_is_the_plain_reading_of_all_rows(data: st.DataObject) -> None
         assert item.score == pytest.approx(scores[item.rows[0]], abs=1e-6)
         assert len({products[row] for row in item.rows}) == 1
         assert list(scores[list(item.rows)]) == sorted(scores[list(item.rows)], reverse=True)
-    assert index.searches <= 3 * max(1, ceil(log(rows, 4)))
+    assert index.searches <= 2 * max(1, ceil(log(rows, 4)))
 
 
 @dataclass(frozen=True)

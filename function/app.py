@@ -138,9 +138,11 @@ class App:
             result = engine.search(
                 pixels,
                 query.page_size,
+                page_token=query.page_token,
                 score_threshold=query.score_threshold,
                 images_per_product=query.images_per_product,
-                exclude_product_ids=query.exclude_product_ids,
+                selection=query.selection,
+                collapse_duplicates=query.collapse_duplicates,
             )
         exchange.stopwatch.add(result.timings_ms)
         return json_response(
@@ -203,8 +205,9 @@ class App:
         return _cacheable(response, FOR_EVER)
 
     def _index(self, exchange: Exchange) -> Response:
-        manifest = self._worker.get().engine.manifest
-        return _cacheable(json_response(answer.index_answer(manifest)), REVALIDATE)
+        engine = self._worker.get().engine
+        content = answer.index_answer(engine.manifest, engine.catalog)
+        return _cacheable(json_response(content), REVALIDATE)
 
     def _live(self, exchange: Exchange) -> Response:
         return json_response({"status": "live"})

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from .errors import ReleaseError
 
 # Raised by every change that a function of the version before would misread.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MANIFEST = "manifest.json"
 EMBEDDER_ONNX = "embedder.onnx"

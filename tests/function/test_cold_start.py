@@ -10,7 +10,9 @@ import function
 from tests.releases import TinyRelease
 
 # The framework brings Flask, its parts and cloudevents; ScaNN brings absl and Google's protobuf.
-ANSWERING = {"PIL", "numpy", "openvino", "scann", "scann_pybind", "simplejpeg"}
+ANSWERING = {
+    "PIL", "numpy", "openvino", "prometheus_client", "scann", "scann_pybind", "simplejpeg",
+}  # fmt: skip
 FRAMEWORK = {
     "blinker", "click", "cloudevents", "deprecation", "flask", "functions_framework",
     "itsdangerous", "jinja2", "markupsafe", "packaging", "werkzeug",

@@ -17,6 +17,7 @@ from function.manifest import (
     GOLDEN,
     INDEX,
     MANIFEST,
+    SCHEMA_VERSION,
     Counts,
     GoldenInfo,
     IndexInfo,
@@ -63,7 +64,7 @@ def manifest(tmp_path: Path) -> Manifest:
         local.write_bytes(name.encode() * 100)
         files[name] = file_info(local)
     return Manifest(
-        schema_version=1,
+        schema_version=SCHEMA_VERSION,
         release_id="20261120T090000Z-abc",
         created="2026-11-20T09:00:00Z",
         model=ModelInfo("m7", "resnet50", 512, 128),
@@ -94,8 +95,12 @@ def test_fields_of_a_newer_publisher_are_ignored(manifest: Manifest) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema_version", 2, r"schema_version: expected 1, found 2\. Deploy"),
-        ("schema_version", None, "schema_version: expected 1, found None"),
+        (
+            "schema_version",
+            SCHEMA_VERSION + 1,
+            rf"schema_version: expected {SCHEMA_VERSION}, found {SCHEMA_VERSION + 1}\. Deploy",
+        ),
+        ("schema_version", None, f"schema_version: expected {SCHEMA_VERSION}, found None"),
         ("release_id", "../x", "release_id: expected letters"),
         ("created", 7, "created: expected str; found 7"),
         ("model.embedding_dim", "512", "model.embedding_dim: expected int; found '512'"),

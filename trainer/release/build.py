@@ -126,7 +126,7 @@ def assemble_release(
     with console.status("Building the index and measuring its recall…"):
         built = build_index(embedded.vectors, folder / INDEX)
     rows = image_rows(catalog.photos, embedded.stored, image_base_url)
-    counts = write_catalog(folder / CATALOG, products(catalog.photos), rows)
+    counts = write_catalog(folder / CATALOG, products(catalog.photos), rows, embedded.pictures)
     files = {
         path.relative_to(folder).as_posix(): file_info(path)
         for path in sorted(folder.rglob("*"))
@@ -213,7 +213,10 @@ def _files_id(files: Mapping[str, FileInfo]) -> str:
 
 
 def products(photos: tuple[Photo, ...]) -> list[Product]:
-    """Merge what the photos of a product say: the first title, category and price; all labels."""
+    """Merge what the photos of a product say.
+
+    That is the first title, category and price, and all labels and product sets.
+    """
     merged: dict[str, Product] = {}
     for photo in photos:
         known = merged.get(photo.product_id, Product(photo.product_id))
@@ -223,6 +226,7 @@ def products(photos: tuple[Photo, ...]) -> list[Product]:
             known.category or photo.category,
             known.price or photo.price,
             tuple(dict.fromkeys(known.labels + photo.labels)),
+            tuple(dict.fromkeys(known.product_sets + photo.product_sets)),
         )
     return list(merged.values())
 

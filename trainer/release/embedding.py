@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from function.embedder import Embedder
 from function.errors import FunctionError
@@ -17,6 +18,7 @@ from function.storage import StorageError
 from trainer.data.records import Catalog, Photo
 from trainer.errors import PublishError
 from trainer.progress import progress_bar
+from trainer.release.copies import Signature, same_pictures, signature
 from trainer.release.images import ImageStore, StoredPhoto
 
 _BATCH = 16
@@ -32,16 +34,18 @@ class EmbeddedCatalog:
     Attributes:
         vectors: unit rows.
         stored: where the photo was stored; None for one that has a URL.
+        pictures: the first photo that shows the same picture; None: each shows its own.
     """
 
     vectors: Float[np.ndarray, "photos dim"]
     stored: tuple[StoredPhoto | None, ...]
+    pictures: Int[np.ndarray, " photos"] | None = None
 
 
 def embed_catalog(
     catalog: Catalog, embedder: Embedder, images: ImageStore, *, workers: int | None = None
 ) -> EmbeddedCatalog:
-    """Embed every photo, and store those that have no URL.
+    """Embed every photo, store those that have no URL, and group those that are copies.
 
     Args:
         catalog: photos that can be decoded.
@@ -53,13 +57,14 @@ def embed_catalog(
         PublishError: a photo cannot be read, with its name and row.
     """
 
-    def prepare(photo: Photo) -> tuple[UInt8[np.ndarray, "size size 3"], StoredPhoto | None]:
+    def prepare(photo: Photo) -> _Prepared:
         data = read_photo(catalog, photo)
-        with_pixels = decoded(photo, lambda: load_pixels(data, embedder.image_size))
+        pixels = decoded(photo, lambda: load_pixels(data, embedder.image_size))
         stored = None if photo.image_url else decoded(photo, lambda: images.add(data))
-        return with_pixels, stored
+        return _Prepared(pixels, signature(pixels), stored)
 
     vectors: list[Float[np.ndarray, "batch dim"]] = []
+    signatures: list[Signature] = []
     stored: list[StoredPhoto | None] = []
     total = len(catalog.photos)
     with (
@@ -68,10 +73,17 @@ def embed_catalog(
     ):
         prepared = _ahead(pool, prepare, iter(catalog.photos))
         while batch := list(islice(prepared, _BATCH)):
-            vectors.append(embedder.embed(np.stack([pixels for pixels, _ in batch])))
-            stored += [where for _, where in batch]
+            vectors.append(embedder.embed(np.stack([photo.pixels for photo in batch])))
+            signatures += [photo.signature for photo in batch]
+            stored += [photo.stored for photo in batch]
             bar.advance(len(batch))
-    return EmbeddedCatalog(np.concatenate(vectors), tuple(stored))
+    return EmbeddedCatalog(np.concatenate(vectors), tuple(stored), same_pictures(signatures))
+
+
+class _Prepared(NamedTuple):
+    pixels: UInt8[np.ndarray, "size size 3"]
+    signature: Signature
+    stored: StoredPhoto | None
 
 
 def _ahead[T, R](

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +13,11 @@ from numpy.typing import NDArray
 from .catalog import ImageRow, Product, ProductCatalog, open_catalog
 from .embedder import Embedder, open_embedder
 from .errors import ReleaseError
+from .golden import check_golden
 from .index import Index, open_index
 from .manifest import CATALOG, GOLDEN, INDEX, Manifest
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetch_release
 from .storage import Storage
-
-# What a golden vector must reach: bfloat16 and float32 processors agree to 0.9999, a program with
-# other weights or another preprocessing does not come near.
-GOLDEN_COSINE = 0.999
 
 # Rows asked for, for each product wanted: products have several photos that look alike.
 _ROWS_PER_PRODUCT = 4
@@ -206,7 +202,7 @@ def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
     # Both take most of their time outside Python's lock.
     with ThreadPoolExecutor(1) as pool:
         indexing = pool.submit(open_index, folder / INDEX, manifest.index.kind)
-        embedder = open_embedder(folder, engine)
+        embedder = open_embedder(folder, engine, precision=manifest.precision_here(engine))
         index = indexing.result()
     catalog = open_catalog(folder / CATALOG)
     try:
@@ -248,41 +244,3 @@ def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
         catalog.close()
         raise
     return loaded
-
-
-def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], float]:
-    """Compare what the embedder gives for the golden photos with what it must give.
-
-    Args:
-        embedder: the program to try.
-        path: golden.npz: `pixels` uint8 [n, size, size, 3], `vectors` float32 unit rows [n, dim].
-
-    Returns:
-        The pixels, and the lowest cosine similarity.
-
-    Raises:
-        ReleaseError: a file of another form, or a vector below GOLDEN_COSINE: which, and its
-            cosine.
-    """
-    try:
-        with np.load(path) as golden:
-            pixels, vectors = golden["pixels"], golden["vectors"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ReleaseError(f"{GOLDEN}: expected pixels and vectors; it cannot be read.") from error
-    size, dim = embedder.image_size, embedder.dim
-    n = len(vectors)
-    if pixels.shape != (n, size, size, 3) or vectors.shape != (n, dim) or n == 0:
-        raise ReleaseError(
-            f"{GOLDEN}: expected pixels [n, {size}, {size}, 3] and vectors [n, {dim}]; "
-            f"found {list(pixels.shape)} and {list(vectors.shape)}."
-        )
-    # Of unit vectors this is the cosine; vectors of another length fall short too.
-    cosines = 1 - np.square(embedder.embed(pixels) - vectors).sum(axis=1) / 2
-    # Not `<`: a program that gives NaN must fail too.
-    for number in np.flatnonzero(~(cosines >= GOLDEN_COSINE)):
-        raise ReleaseError(
-            f"{GOLDEN}: vector {number} of {n}: expected a cosine of at least {GOLDEN_COSINE} "
-            f"between what the program gives and what it must give; found {cosines[number]:.5f}. "
-            "The program and the weights do not belong together: publish again."
-        )
-    return pixels, float(cosines.min())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from function.embedder import Embedder
 from function.errors import FunctionError
@@ -19,10 +19,8 @@ from trainer.errors import PublishError
 from trainer.progress import progress_bar
 from trainer.release.images import ImageStore, StoredPhoto
 
-_BATCH = 16
-
-# Photos decoded ahead of the network, in batches: enough to hide one slow read.
-_BATCHES_AHEAD = 3
+# Photos under way: enough to hide one slow read.
+_AHEAD = 48
 
 
 @dataclass(frozen=True)
@@ -47,30 +45,29 @@ def embed_catalog(
         catalog: photos that can be decoded.
         embedder: the serving program.
         images: takes the photos without a URL.
-        workers: threads that read, decode and store; None: one per processor.
+        workers: threads that read, decode, embed and store; None: one per processor.
 
     Raises:
         PublishError: a photo cannot be read, with its name and row.
     """
 
-    def prepare(photo: Photo) -> tuple[UInt8[np.ndarray, "size size 3"], StoredPhoto | None]:
+    def embed(photo: Photo) -> tuple[Float[np.ndarray, "1 dim"], StoredPhoto | None]:
         data = read_photo(catalog, photo)
-        with_pixels = decoded(photo, lambda: load_pixels(data, embedder.image_size))
+        pixels = decoded(photo, lambda: load_pixels(data, embedder.image_size))
         stored = None if photo.image_url else decoded(photo, lambda: images.add(data))
-        return with_pixels, stored
+        return embedder.embed(pixels[None]), stored
 
-    vectors: list[Float[np.ndarray, "batch dim"]] = []
+    vectors: list[Float[np.ndarray, "1 dim"]] = []
     stored: list[StoredPhoto | None] = []
     total = len(catalog.photos)
     with (
         ThreadPoolExecutor(workers or os.cpu_count()) as pool,
         progress_bar("Embedding photos", total) as bar,
     ):
-        prepared = _ahead(pool, prepare, iter(catalog.photos))
-        while batch := list(islice(prepared, _BATCH)):
-            vectors.append(embedder.embed(np.stack([pixels for pixels, _ in batch])))
-            stored += [where for _, where in batch]
-            bar.advance(len(batch))
+        for vector, where in _ahead(pool, embed, iter(catalog.photos)):
+            vectors.append(vector)
+            stored.append(where)
+            bar.advance(1)
     return EmbeddedCatalog(np.concatenate(vectors), tuple(stored))
 
 
@@ -81,7 +78,7 @@ def _ahead[T, R](
     pending: deque[Future[R]] = deque()
     try:
         while True:
-            missing = _BATCH * _BATCHES_AHEAD - len(pending)
+            missing = _AHEAD - len(pending)
             pending.extend(pool.submit(work, item) for item in islice(items, missing))
             if not pending:
                 return

@@ -63,10 +63,10 @@ check: setup  ## lint, format, types and import rules
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: EXTRAS = dev
-bench: setup  ## the served network and the function, against limits; makes the demo's release
-	.venv/bin/lookalike demo --no-serve
-	@for name in embedder serving; do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
+SERVING_BENCHMARKS = embedder serving
+bench-serving: EXTRAS = dev
+bench-serving: setup peers  ## the function beside torch, ONNX Runtime, FAISS and hnswlib servers
+	@for name in $(SERVING_BENCHMARKS); do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
 
 # Python 3.11 where there is one: PyTorch's CPU builds are the easiest to come by for it.
 PEERS = .cache/peers/installed
@@ -89,4 +89,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test browser check bench peers bench-trainer format hooks
+.PHONY: help setup lock demo test browser check bench-serving peers bench-trainer format hooks

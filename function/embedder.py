@@ -9,6 +9,7 @@ must be opened after a fork, never before.
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -43,6 +44,18 @@ class Embedder(Protocol):
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit vectors [n, dim] for RGB pixels uint8 [n, image_size, image_size, 3]."""
+
+
+def import_engine(engine: str) -> None:
+    """Import an engine's package, if it is there: `open_embedder` then need not.
+
+    Raises nothing: `open_embedder` says what is wrong.
+    """
+    with suppress(ImportError):
+        if engine == "openvino":
+            import_openvino()
+        elif engine == "jax":
+            import jax  # noqa: F401
 
 
 def open_embedder(folder: Path, engine: str, *, precision: Precision = "float") -> Embedder:

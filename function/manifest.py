@@ -163,12 +163,15 @@ class Manifest:
         offered = engine == "openvino" and self.int8 is not None and self.int8.chosen
         return "int8" if offered and int8_instructions() else "float"
 
+    def programs_for(self, engine: str) -> tuple[str, ...]:
+        """Return what `engine` runs here, and its weights: names of files or folders."""
+        if self.precision_here(engine) == "int8":
+            return (EMBEDDER_INT8,)
+        return ENGINES[_known_engine(engine)]
+
     def files_for(self, engine: str) -> dict[str, FileInfo]:
         """Return the files that `engine` needs here; ReleaseError where the release lacks one."""
-        program = ENGINES[_known_engine(engine)]
-        if self.precision_here(engine) == "int8":
-            program = (EMBEDDER_INT8,)
-        wanted = (*program, INDEX, CATALOG, GOLDEN)
+        wanted = (*self.programs_for(engine), INDEX, CATALOG, GOLDEN)
         needed: dict[str, FileInfo] = {}
         for part in wanted:
             found = {

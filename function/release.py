@@ -11,9 +11,10 @@ and what was found.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import ReleaseError
@@ -30,15 +31,29 @@ PARALLEL_DOWNLOADS = 8
 
 @dataclass(frozen=True)
 class LocalRelease:
-    """A verified release on this machine's disk.
+    """A release on this machine's disk, or on its way there.
 
     Attributes:
         manifest: what it says about itself.
         folder: where its files are; those that no engine asked for may be missing.
+        checks: of the files that are still to be verified, what ends when they are.
     """
 
     manifest: Manifest
     folder: Path
+    checks: Mapping[str, Future[None]] = field(default_factory=dict)
+
+    def part(self, name: str) -> Path:
+        """Return a file or folder of the release, once all of it is here and verified.
+
+        Raises:
+            ReleaseError: a file is missing or differs from the manifest.
+            StorageError: it could not be read from storage.
+        """
+        for file, check in self.checks.items():
+            if file == name or file.startswith(f"{name}/"):
+                check.result()
+        return self.folder / name
 
 
 def release_prefix(release_id: str) -> str:
@@ -110,11 +125,23 @@ def read_manifest(storage: Storage, release_id: str) -> Manifest:
 def fetch_release(
     storage: Storage, release_id: str, destination: Path, *, engine: str
 ) -> LocalRelease:
+    """Do all that `fetching_release` does, and return when it is done."""
+    with fetching_release(storage, release_id, destination, engine=engine) as release:
+        pass
+    return LocalRelease(release.manifest, release.folder)
+
+
+@contextmanager
+def fetching_release(
+    storage: Storage, release_id: str, destination: Path, *, engine: str
+) -> Iterator[LocalRelease]:
     """Bring the files that `engine` needs to this machine and verify each by size and SHA-256.
 
-    A root that is a local folder is verified in place and nothing is copied. Otherwise files land
-    under `destination`/releases/<release id>; those already there are verified and reused, so a
-    fetch that was cut off goes on where it stopped.
+    A context that is entered at once, while the files are still coming, and left when all are here;
+    one that is left by an error begins no further file. A root that is a local folder is verified
+    in place and nothing is copied. Otherwise files land under `destination`/releases/<release id>;
+    those already there are verified and reused, so a fetch that was cut off goes on where it
+    stopped.
 
     Raises:
         ReleaseError: the release or a file is missing or differs from the manifest.
@@ -124,8 +151,7 @@ def fetch_release(
     source = storage.child(release_prefix(release_id))
     folder = source.folder or destination / release_prefix(release_id)
 
-    def bring(item: tuple[str, FileInfo]) -> None:
-        name, info = item
+    def bring(name: str, info: FileInfo) -> None:
         local = folder / name
         problem = _difference(local, info)
         if problem and source.folder is None:
@@ -137,10 +163,17 @@ def fetch_release(
                 "publish again, or point at another release."
             )
 
-    with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
-        for _ in pool.map(bring, manifest.files_for(engine).items()):
-            pass
-    return LocalRelease(manifest, folder)
+    pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS)
+    try:
+        checks = {
+            name: pool.submit(bring, name, info)
+            for name, info in manifest.files_for(engine).items()
+        }
+        yield LocalRelease(manifest, folder, checks)
+        for check in checks.values():
+            check.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _download(download: Callable[[str, Path], None], name: str, local: Path) -> None:

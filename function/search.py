@@ -1,23 +1,16 @@
 """Photo to products: the one place that joins embedder, index and catalogue."""
 
-import hashlib
 import time
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .catalog import ImageRow, Product, ProductCatalog, open_catalog
-from .embedder import Embedder, open_embedder
-from .errors import ReleaseError
-from .golden import check_golden
-from .index import Index, open_index
-from .manifest import CATALOG, GOLDEN, INDEX, Manifest
-from .release import LocalRelease, current_release_id, drop_cached_releases, fetch_release
-from .storage import Storage
+from .catalog import ImageRow, Product, ProductCatalog
+from .embedder import Embedder
+from .index import Index
+from .manifest import Manifest
 
 # Rows asked for, for each product wanted: products have several photos that look alike.
 _ROWS_PER_PRODUCT = 4
@@ -166,81 +159,3 @@ def nearest_products(
         if len(products) == wanted or k >= index.rows or not keep.all():
             return products
         k *= _MORE_ROWS
-
-
-def load_search_engine(storage: Storage, *, engine: str, cache_dir: Path) -> SearchEngine:
-    """Fetch the current release, verify it, and try it.
-
-    Args:
-        storage: the root.
-        engine: "openvino" or "jax".
-        cache_dir: where files of gs:// roots are kept, each root in a folder of its own; other
-            releases of this root are removed from there.
-
-    Raises:
-        ReleaseError: no release, or none that can be served: which file, field or vector, and why.
-        StorageError: the root cannot be read.
-    """
-    release_id = current_release_id(storage)
-    if release_id is None:
-        raise ReleaseError(f"{storage.url}: expected a published release; found none.")
-    cache = cache_dir / hashlib.sha256(storage.url.encode()).hexdigest()[:16]
-    release = fetch_release(storage, release_id, cache, engine=engine)
-    loaded = open_release(release, engine=engine)
-    drop_cached_releases(cache, keep=release_id)
-    return loaded
-
-
-def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
-    """Load a verified release, check that its parts fit together, and answer a real query.
-
-    Raises:
-        ReleaseError: a part cannot be loaded, differs from the manifest, or gives other vectors
-            than the golden ones.
-    """
-    manifest, folder = release.manifest, release.folder
-    # Both take most of their time outside Python's lock.
-    with ThreadPoolExecutor(1) as pool:
-        indexing = pool.submit(open_index, folder / INDEX, manifest.index.kind)
-        embedder = open_embedder(folder, engine, precision=manifest.precision_here(engine))
-        index = indexing.result()
-    catalog = open_catalog(folder / CATALOG)
-    try:
-        for part, found, field_name, expected in (
-            (
-                "embedder's embedding size",
-                embedder.dim,
-                "model.embedding_dim",
-                manifest.model.embedding_dim,
-            ),
-            (
-                "embedder's image size",
-                embedder.image_size,
-                "model.image_size",
-                manifest.model.image_size,
-            ),
-            (
-                "index's embedding size",
-                index.dim,
-                "model.embedding_dim",
-                manifest.model.embedding_dim,
-            ),
-            ("index's rows", index.rows, "index.rows", manifest.index.rows),
-            ("catalogue's counts", catalog.counts, "counts", manifest.counts),
-        ):
-            if found != expected:
-                raise ReleaseError(
-                    f"Release {manifest.release_id}: the {part}: expected {expected}, as "
-                    f"{field_name} of the manifest says; found {found}. Publish again."
-                )
-        pixels, _ = check_golden(embedder, folder / GOLDEN)
-        loaded = SearchEngine(embedder, index, catalog, manifest)
-        if not loaded.search(pixels[0], 1).matches:
-            raise ReleaseError(
-                f"Release {manifest.release_id}: expected an answer to the first golden photo; "
-                "found none. Publish again."
-            )
-    except BaseException:
-        catalog.close()
-        raise
-    return loaded

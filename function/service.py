@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from .errors import ReleaseError
-from .search import SearchEngine, load_search_engine
+from .loading import load_search_engine
+from .search import SearchEngine
 from .settings import Settings, variable
 from .storage import Storage, open_storage
 

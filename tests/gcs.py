@@ -1,4 +1,4 @@
-"""The fake GCS server's real binary, started once per test session."""
+"""The fake GCS server's real binary."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
@@ -23,20 +24,26 @@ def _binary() -> Path:
     return next(vendored.glob("fake-gcs-server-*"))
 
 
-@pytest.fixture(scope="session")
-def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def run_gcs(log: Path) -> Iterator[str]:
     """A running emulator; its URL. The package's own class hangs: it never drains the log."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(_binary()), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1"]
     command += ["-port", str(port), "-external-url", url, "-public-host", f"127.0.0.1:{port}"]
-    log = tmp_path_factory.mktemp("gcs") / "log.txt"
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as run:
         try:
             _wait_until_up(url, run, log)
             yield url
         finally:
             run.terminate()
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The emulator that all tests share; its URL."""
+    with run_gcs(tmp_path_factory.mktemp("gcs") / "log.txt") as url:
+        yield url
 
 
 def _wait_until_up(url: str, run: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import function
 from function.answer import Links, search_answer
 from function.errors import ReleaseError
+from function.loading import load_search_engine
 from function.photo import load_pixels
 from function.release import (
     IMAGES,
@@ -24,7 +25,6 @@ from function.release import (
     read_pointer,
     set_current,
 )
-from function.search import load_search_engine
 from function.settings import BadSetting, Settings
 from function.storage import open_storage
 from trainer.errors import LookalikeError

@@ -1,159 +1,290 @@
-"""The real function over HTTP: cold start to the first answer, latency alone and with four clients.
+"""The real function over HTTP beside the servers that one would write instead.
 
-    python -m tests.benchmarks.serving [--root .lookalike/studio] [--engine openvino]
+    python -m tests.benchmarks.serving [--seconds 8] [--starts 3]
 
-Starts functions-framework on a published release and posts a 1024×768 and a 12-megapixel JPEG. The
-clients share the machine with the server. Named limit of the same run: the time that the answers
-themselves say was spent on decoding, the network and the index; the rest is HTTP.
+All find the same 60,502 rows with the same network (`shop.py`), from files, on the same photos: 64
+different ones of 1024×768 and of 12 megapixels. The clients share the machine with the server.
+
+- lookalike: functions-framework, as it is deployed.
+- torch: Flask under gunicorn, one process of eight threads, Pillow, exact FAISS; two precisions.
+- ONNX Runtime: FastAPI under uvicorn, Pillow, hnswlib.
+
+Cold start is from the start of the process to the first answer; memory is what the processes alone
+hold, and their share of what they hold together (PSS), after the load; files that a release brings
+to a disk in memory count too. "Alone" is decoding and network, called in this process.
 """
 
 import argparse
-import http.client
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BytesIO
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import numpy as np
-from PIL import Image
 
 import function
-from tests.benchmarks.timing import Row, Timing, report
+from function.embedder import open_embedder
+from function.photo import load_pixels
+from function.release import current_release_id, release_prefix
+from function.storage import open_storage
+from tests.benchmarks.http_load import Load, connect, load, post
+from tests.benchmarks.peers import PYTHON, run_peer
+from tests.benchmarks.quality import as_torchvision
+from tests.benchmarks.shop import IMAGE_SIZE, Shop, open_shop, shop_root
+from tests.benchmarks.timing import Row, report, time_calls
+from tests.gcs import make_bucket, run_gcs
 from tests.ports import free_port
+from trainer.model.config import PREPROCESSING
+from trainer.model.parameters import to_flat
 
-SECONDS = 8.0
-READY_SECONDS = 60.0
-PHOTOS = {"1024×768": (1024, 768), "4032×3024": (4032, 3024)}
-BOUNDARY = "benchmark-boundary"
-
-
-def jpeg(size: tuple[int, int]) -> bytes:
-    """Smooth noise with some grain: as large a file as a photo of this size."""
-    random = np.random.default_rng(0)
-    coarse = Image.fromarray(random.integers(0, 256, (24, 32, 3), np.uint8)).resize(size)
-    grain = random.integers(-12, 13, (size[1], size[0], 1), np.int16)
-    file = BytesIO()
-    pixels = (np.asarray(coarse, np.int16) + grain).clip(0, 255).astype(np.uint8)
-    Image.fromarray(pixels).save(file, "JPEG", quality=85)
-    return file.getvalue()
+SIZES = {"1024×768": (1024, 768), "12 megapixels": (4032, 3024)}
+PHOTOS = 64
+PEERS = Path(__file__).with_name("peers")
+THREADS = 8
 
 
-def post(connection: http.client.HTTPConnection, photo: bytes) -> dict:
-    """One search; its answer."""
-    head = (
-        f"--{BOUNDARY}\r\n"
-        'Content-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
-        "Content-Type: image/jpeg\r\n\r\n"
-    )
-    body = head.encode() + photo + f"\r\n--{BOUNDARY}--\r\n".encode()
-    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    connection.request("POST", "/v1/products:search", body, headers)
-    response = connection.getresponse()
-    content = response.read()
-    if response.status != http.HTTPStatus.OK:
-        raise RuntimeError(f"expected 200; found {response.status}: {content[:300]!r}")
-    return json.loads(content)
+@dataclass(frozen=True)
+class Server:
+    """What is started, with the port after its last argument."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def framework(name: str, source: Path, target: str, environment: Mapping[str, str]) -> Server:
+    command = [sys.executable, "-m", "functions_framework", "--target", target]
+    command += ["--source", str(source), "--host", "127.0.0.1", "--port"]
+    return Server(name, command, {"WORKERS": "1", "THREADS": str(THREADS), **environment})
+
+
+def ours(root: str, cache: Path) -> Server:
+    source = Path(function.__file__).with_name("main.py")
+    environment = {"LOOKALIKE_ROOT": root, "LOOKALIKE_CACHE_DIR": str(cache)}
+    return framework("lookalike", source, "lookalike", environment)
+
+
+def peers(folder: Path) -> list[Server]:
+    gunicorn = [str(PYTHON), "-m", "gunicorn", "--workers", "1", "--threads", str(THREADS)]
+    gunicorn += ["--chdir", str(PEERS), "serve_torch:app", "--bind"]
+    uvicorn = [str(PYTHON), "-m", "uvicorn", "--app-dir", str(PEERS), "--log-level", "error"]
+    uvicorn += ["serve_onnx:app", "--port"]
+    files = {"PEER_FOLDER": str(folder)}
+    return [
+        Server("torch float32, FAISS", gunicorn, files | {"PEER_DTYPE": "float32"}),
+        Server("torch bfloat16, FAISS", gunicorn, files | {"PEER_DTYPE": "bfloat16"}),
+        Server("ONNX Runtime, hnswlib", uvicorn, files),
+    ]
+
+
+def write_peer_files(shop: Shop, root: Path) -> Path:
+    """What the peers' servers load, beside the release that ours does."""
+    folder = root.parent / "peers"
+    if (folder / "products.json").exists():
+        return folder
+    folder.mkdir(exist_ok=True)
+    flat = {name: np.array(value) for name, value in to_flat(shop.model).items()}
+    # torch's epsilon is 1e-5.
+    for name in flat:
+        if name.endswith("norm/var"):
+            flat[name] += shop.model.config.norm_epsilon - 1e-5
+    how = PREPROCESSING[shop.model.config.preprocessing]
+    if how.bgr:
+        flat["stem/conv/kernel"] = flat["stem/conv/kernel"][:, :, ::-1]
+    mean = np.asarray(how.mean, np.float32)
+    np.savez(folder / "torch.npz", mean=mean, **as_torchvision(flat))
+    run_peer("index_files", shop.folder / "rows.npy", folder)
+    (folder / "embedder.onnx").write_bytes((shop.folder / "program/embedder.onnx").read_bytes())
+    listed = [[photo.product_id, photo.image_url] for photo in shop.catalog().photos]
+    (folder / "products.json").write_text(json.dumps(listed))
+    return folder
 
 
 @contextmanager
-def serving(root: str, engine: str, port: int):
-    """The function as it is deployed: one worker, eight threads, on a port of this machine."""
-    command = [sys.executable, "-m", "functions_framework", "--target", "lookalike"]
-    command += ["--source", str(Path(function.__file__).with_name("main.py"))]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = os.environ | {
-        "LOOKALIKE_ROOT": root,
-        "LOOKALIKE_ENGINE": engine,
-        "WORKERS": "1",
-        "THREADS": "8",
-    }
-    server = subprocess.Popen(
-        command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+def running(server: Server, photo: bytes) -> Iterator[tuple[int, int, float]]:
+    """Port, process id, and the seconds from its start to the first answer."""
+    port = free_port()
+    *command, last = server.command
+    address = f"127.0.0.1:{port}" if last == "--bind" else str(port)
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [*command, last, address],
+        env=os.environ | server.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
-        yield server
+        while True:
+            connection = connect(port)
+            try:
+                post(connection, photo)
+                break
+            except OSError:
+                if process.poll() is not None or time.perf_counter() - start > 120:
+                    raise
+                time.sleep(0.005)
+            finally:
+                connection.close()
+        yield port, process.pid, time.perf_counter() - start
     finally:
-        server.terminate()
-        server.wait(10)
+        process.terminate()
+        process.wait(30)
 
 
-def first_answer(port: int, photo: bytes, server: subprocess.Popen) -> None:
-    """Ask until there is an answer."""
-    deadline = time.monotonic() + READY_SECONDS
-    problem: Exception | None = None
-    while time.monotonic() < deadline and server.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
-        try:
-            post(connection, photo)
-        except (OSError, http.client.HTTPException, RuntimeError) as error:
-            problem = error
-            time.sleep(0.02)
-        else:
-            return
-        finally:
-            connection.close()
-    raise RuntimeError(f"the function gave no answer; server status {server.poll()}, {problem!r}")
+def cold_start(server: Server, photo: bytes, starts: int) -> float:
+    """The median of some; the first of all files is read from disk by none."""
+    seconds = []
+    for _ in range(starts):
+        with running(server, photo) as (_, _, taken):
+            seconds.append(taken)
+    return median(seconds)
 
 
-def load(port: int, photo: bytes, clients: int) -> tuple[Timing, float, float]:
-    """Latency as the clients see it, answers a second, and the median of the stages in ms."""
-    end = time.perf_counter() + SECONDS
+def memory_mb(process: int) -> float:
+    """Of a process and its children."""
+    ids = [process]
+    for parent in ids:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        ids += map(int, children.split())
+    total = 0
+    for one in ids:
+        lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
+        total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1e3
 
-    def client(_: int) -> list[tuple[float, float]]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
-        taken = []
-        while time.perf_counter() < end:
-            start = time.perf_counter()
-            answer = post(connection, photo)
-            seconds = time.perf_counter() - start
-            taken.append((seconds, sum(answer["timingsMs"].values())))
-        connection.close()
-        return taken
 
-    with ThreadPoolExecutor(clients) as pool:
-        start = time.perf_counter()
-        taken = [one for client_taken in pool.map(client, range(clients)) for one in client_taken]
-        elapsed = time.perf_counter() - start
-    return (
-        Timing.of(seconds for seconds, _ in taken),
-        len(taken) / elapsed,
-        float(np.median([stages for _, stages in taken])),
+def measure(
+    server: Server, photos: Mapping[str, list[bytes]], seconds: float, starts: int
+) -> tuple[Row, dict[str, Load]]:
+    small, large = photos.values()
+    started = cold_start(server, small[0], starts)
+    with running(server, small[0]) as (port, process, _):
+        load(port, small, 1, 1.0)
+        found = {
+            "1": load(port, small, 1, seconds),
+            "12 MP": load(port, large, 1, seconds),
+            "4": load(port, small, 4, seconds),
+        }
+        memory = memory_mb(process)
+    one, huge, four = found.values()
+    row: Row = {
+        "server": server.name,
+        "cold start s": started,
+        "1 client p50 ms": one.timing.p50,
+        "p99": one.timing.p99,
+        "12 MP p50 ms": huge.timing.p50,
+        "4 clients/s": four.rate,
+        "p50": four.timing.p50,
+        "p99 ": four.timing.p99,
+        "MB": memory,
+    }
+    return row, found
+
+
+def from_gcs(photo: bytes, starts: int, scratch: Path) -> Row:
+    """Cold start and memory with the release on an emulator's bucket and an empty cache."""
+    with run_gcs(scratch / "gcs.log") as url:
+        os.environ |= {"STORAGE_EMULATOR_HOST": url, "TENSORSTORE_GCS_HTTP_URL": url}
+        bucket = make_bucket(url)
+        here = shop_root()
+        there = open_storage(bucket)
+        for path in sorted(here.rglob("*")):
+            if path.is_file():
+                there.upload(path, path.relative_to(here).as_posix())
+        seconds, memory, size = [], [], 0.0
+        for number in range(starts):
+            cache = scratch / f"cache-{number}"
+            server = ours(bucket, cache)
+            with running(server, photo) as (port, process, taken):
+                load(port, [photo], 4, 2.0)
+                seconds.append(taken)
+                size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) / 1e6
+                memory.append(memory_mb(process) + size)
+        for name in ("STORAGE_EMULATOR_HOST", "TENSORSTORE_GCS_HTTP_URL"):
+            del os.environ[name]
+    return {
+        "from": "an emulated bucket, empty cache",
+        "cold start s": median(seconds),
+        "MB, files included": median(memory),
+        "files MB": size,
+    }
+
+
+def alone_ms(photos: Sequence[bytes]) -> tuple[float, float]:
+    """Decoding and the network, called in this process and nothing else, p50."""
+    storage = open_storage(shop_root())
+    release = current_release_id(storage)
+    assert release is not None
+    embedder = open_embedder(shop_root() / release_prefix(release), "openvino")
+    pixels = load_pixels(photos[0], IMAGE_SIZE)[None]
+    turn = iter(range(10**9))
+    decode, network = time_calls(
+        lambda: load_pixels(photos[next(turn) % len(photos)], IMAGE_SIZE),
+        lambda: embedder.embed(pixels),
+        seconds=3,
     )
+    return decode.p50, network.p50
+
+
+def floor_ms(photos: Sequence[bytes], seconds: float) -> float:
+    """The same posts to a function that does nothing with them, p50."""
+    source = Path(__file__).with_name("nothing.py")
+    with running(framework("nothing", source, "nothing", {}), photos[0]) as (port, _, _):
+        return load(port, photos, 1, seconds).timing.p50
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--root", default=".lookalike/studio", help="a folder with a release")
-    parser.add_argument("--engine", default="openvino")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each load")
+    parser.add_argument("--starts", type=int, default=3, help="cold starts, of which the median")
+    parser.add_argument("--alone", action="store_true", help="without the peers")
     arguments = parser.parse_args()
-    photos = {name: jpeg(size) for name, size in PHOTOS.items()}
-    port = free_port()
-    rows: list[Row] = []
-    start = time.perf_counter()
-    with serving(arguments.root, arguments.engine, port) as server:
-        first_answer(port, photos["1024×768"], server)
-        cold_start = time.perf_counter() - start
-        for name, photo in photos.items():
-            for clients in (1, 4):
-                load_timing, rate, stages = load(port, photo, clients)
-                rows.append(
-                    {
-                        "photo": f"{name}, {len(photo) / 1e3:,.0f} kB",
-                        "clients": clients,
-                        "p50 ms": load_timing.p50,
-                        "p95 ms": load_timing.p95,
-                        "answers/s": rate,
-                        "stages ms": stages,
-                        "p50 / stages": load_timing.p50 / stages,
-                    }
-                )
-    title = f"HTTP search, {arguments.engine}; cold start to the first answer {cold_start:.2f} s"
-    report("serving", title, rows)
+    shop = open_shop()
+    root = shop_root()
+    photos = {name: shop.query_photos(size, PHOTOS) for name, size in SIZES.items()}
+    servers = [ours(str(root), shop.folder / "cache")]
+    if not arguments.alone:
+        servers += peers(write_peer_files(shop, root))
+    rows, loads = [], []
+    for server in servers:
+        row, found = measure(server, photos, arguments.seconds, arguments.starts)
+        loads.append(found)
+        row["p50 ÷ ours"] = found["1"].timing.p50 / loads[0]["1"].timing.p50
+        rows.append(row)
+    stages = loads[0]
+    report("serving", "HTTP search, ResNet-50 at 224 px, 60,502 × 512", rows)
+    decode, network = alone_ms(photos["1024×768"])
+    floor = floor_ms(photos["1024×768"], arguments.seconds)
+    alone = decode + network
+    report(
+        "serving-stages",
+        f"one query's stages, ms. Limit, 1024×768: decoding alone {decode:.2f} + network alone "
+        f"{network:.2f}; the framework with nothing to do {floor:.2f}. p50 ÷ (decoding + network) "
+        f"{stages['1'].timing.p50 / alone:.2f}, with the framework "
+        f"{stages['1'].timing.p50 / (alone + floor):.2f}",
+        [
+            {
+                "load": name,
+                **found.stages,
+                "HTTP and clients": found.timing.p50 - sum(found.stages.values()),
+                "p50": found.timing.p50,
+            }
+            for name, found in stages.items()
+        ],
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        report(
+            "serving-bucket",
+            "cold start from storage",
+            [from_gcs(photos["1024×768"][0], arguments.starts, Path(scratch))],
+        )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ are the queries, so that none shares a photo with a row. All of it lies in .cach
 
 import json
 import os
+import tempfile
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,8 @@ from PIL import Image
 
 from function.embedder import open_embedder
 from function.photo import decode, resize_to_square
+from function.release import current_release_id, set_current
+from function.storage import open_storage
 from tests.benchmarks.timing import FOLDER
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog, Photo
@@ -36,7 +39,9 @@ from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
 from trainer.model.pretrained import load_pretrained, pretrained_config
 from trainer.progress import progress_bar
-from trainer.release.build import export_program
+from trainer.release.build import assemble_release, export_program
+from trainer.release.embedding import EmbeddedCatalog
+from trainer.release.publish import upload
 
 SHOP = FOLDER / "shop"
 DATA = Path(
@@ -143,6 +148,29 @@ def open_shop() -> Shop:
     if not (SHOP / "queries.json").exists():
         _make(SHOP)
     return Shop(SHOP, np.load(SHOP / "rows.npy", mmap_mode="r"), np.load(SHOP / "queries.npy"))
+
+
+def shop_root() -> Path:
+    """Return a root with the shop's release, published as `lookalike publish` would.
+
+    Remove the folder to have it published anew, by changed code.
+    """
+    root = SHOP / "root"
+    storage = open_storage(root)
+    if current_release_id(storage) is None:
+        shop = open_shop()
+        catalog = shop.catalog()
+        embedded = EmbeddedCatalog(np.asarray(shop.rows), (None,) * len(shop.rows))
+        with tempfile.TemporaryDirectory(dir=SHOP) as scratch:
+            folder = Path(scratch)
+            # The golden photos are whole photos: any will do.
+            program = export_program(shop.model, IMAGE_SIZE, shop.catalogs[0], folder)
+            release = assemble_release(
+                program, embedded, catalog, folder, evaluation={}, image_base_url=None
+            )
+            upload(release, storage)
+            set_current(storage, release.manifest.release_id, None)
+    return root
 
 
 def _catalogs() -> list[Catalog]:

@@ -23,6 +23,7 @@ class Timing:
 
     p50: float
     p95: float
+    p99: float
     best: float
     runs: int
 
@@ -30,9 +31,7 @@ class Timing:
     def of(cls, seconds: Iterable[float]) -> "Timing":
         """Summarise measured calls."""
         ms = 1000 * np.array(list(seconds))
-        return cls(
-            float(np.percentile(ms, 50)), float(np.percentile(ms, 95)), float(ms.min()), ms.size
-        )
+        return cls(*np.percentile(ms, (50, 95, 99)).tolist(), float(ms.min()), ms.size)
 
 
 def time_calls(

@@ -15,10 +15,12 @@ from function.manifest import (
     EMBEDDER_ONNX,
     EMBEDDER_STABLEHLO,
     GOLDEN,
+    INDEX,
     MANIFEST,
     Counts,
     GoldenInfo,
     IndexInfo,
+    Int8Info,
     Manifest,
     ModelInfo,
     parse_manifest,
@@ -28,6 +30,7 @@ from function.release import (
     current_release_id,
     drop_cached_releases,
     fetch_release,
+    fetching_release,
     file_info,
     list_releases,
     read_pointer,
@@ -84,6 +87,21 @@ def test_a_manifest_survives_its_json(manifest: Manifest) -> None:
     assert parse_manifest(manifest.to_json()) == manifest
 
 
+def test_a_manifest_of_before_int8_is_read(manifest: Manifest) -> None:
+    content = asdict(manifest)
+    del content["int8"]
+    assert parse_manifest(json.dumps(content).encode()) == manifest
+
+
+def test_figures_of_int8_survive_and_are_checked(manifest: Manifest) -> None:
+    measured = Int8Info(False, "avx512_vnni", 0.7, 1000, 0.8, 0.79, 0.79, 0.99)
+    content = asdict(replace(manifest, int8=measured))
+    assert parse_manifest(json.dumps(content).encode()).int8 == measured
+    content["int8"]["latency_ratio"] = "fast"
+    with pytest.raises(ReleaseError, match=r"int8\.latency_ratio: expected float; found 'fast'"):
+        parse_manifest(json.dumps(content).encode())
+
+
 def test_fields_of_a_newer_publisher_are_ignored(manifest: Manifest) -> None:
     content = asdict(manifest) | {"shoe_size": 43}
     assert parse_manifest(json.dumps(content).encode()) == manifest
@@ -121,7 +139,7 @@ def test_a_bad_field_is_named(manifest: Manifest, path: str, value: Any, message
         parse_manifest(json.dumps(content).encode())
 
 
-@pytest.mark.parametrize("field", list(Manifest.__dataclass_fields__))
+@pytest.mark.parametrize("field", sorted(set(Manifest.__dataclass_fields__) - {"int8"}))
 def test_a_missing_field_is_named(manifest: Manifest, field: str) -> None:
     content = json.loads(manifest.to_json())
     del content[field]
@@ -166,6 +184,44 @@ def test_a_second_fetch_downloads_only_what_is_damaged(
     fetch_release(storage, manifest.release_id, cache, engine="openvino")
     assert (folder / CATALOG).read_bytes() == CATALOG.encode() * 100
     assert (folder / GOLDEN).stat().st_mtime_ns == before
+
+
+def test_a_part_is_there_as_soon_as_its_own_files_are(
+    gcs_emulator: str, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage(gcs_emulator)
+    publish(storage, manifest, tmp_path / "made")
+    released = threading.Event()
+    download = type(storage).download
+
+    def slow(self: Storage, name: str, destination: Path) -> None:
+        if name == CATALOG:
+            assert released.wait(30)
+        download(self, name, destination)
+
+    monkeypatch.setattr(type(storage), "download", slow)
+    cache = tmp_path / "cache"
+    with fetching_release(storage, manifest.release_id, cache, engine="openvino") as release:
+        index = release.part(INDEX)
+        assert (index / "dataset.npy").read_bytes() == b"index/dataset.npy" * 100
+        assert not (release.folder / CATALOG).exists()
+        released.set()
+        assert release.part(CATALOG).read_bytes() == CATALOG.encode() * 100
+
+
+def test_damage_fails_its_part_and_the_whole_but_no_other_part(
+    storage: Storage, manifest: Manifest, tmp_path: Path
+) -> None:
+    publish(storage, manifest, tmp_path / "made")
+    storage.write(f"releases/{manifest.release_id}/index/dataset.npy", b"~")
+    damage = r"index/dataset\.npy of release"
+    fetching = fetching_release(storage, manifest.release_id, tmp_path / "cache", engine="openvino")
+    release = fetching.__enter__()
+    assert release.part(GOLDEN).read_bytes() == GOLDEN.encode() * 100
+    with pytest.raises(ReleaseError, match=damage):
+        release.part(INDEX)
+    with pytest.raises(ReleaseError, match=damage):
+        fetching.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("name", [EMBEDDER_ONNX, "index/dataset.npy", CATALOG, GOLDEN])

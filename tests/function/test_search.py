@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from function.catalog import ImageRow, Product, open_catalog, write_catalog
 from function.errors import ReleaseError
 from function.index import NumpyIndex
+from function.loading import load_search_engine
 from function.manifest import CATALOG, GOLDEN, MANIFEST, parse_manifest
 from function.photo import load_pixels
 from function.release import file_info
-from function.search import SearchEngine, load_search_engine
+from function.search import SearchEngine
 from function.storage import open_storage
 from tests.releases import IMAGE_SIZE, TinyRelease
 
@@ -191,7 +192,10 @@ def change(path: str, value: object) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (flip_a_golden_vector, r"golden.npz: vector 2 of 4: .*at least 0\.999.*found -(1|0\.9)"),
+        (
+            flip_a_golden_vector,
+            r"float vector 2 of 4: .*at least 0\.999.*found -(1|0\.9)",
+        ),
         (lengthen_golden_vectors, r"golden.npz: .*vectors \[n, 16\].*found .*\[4, 32\]"),
         (write_nonsense_for_golden, "golden.npz: expected pixels and vectors"),
         (drop_a_row_of_the_catalogue, "catalogue's counts: .*products=6.*found .*images=11"),

@@ -17,6 +17,7 @@ from function.catalog import ImageRow, Product, write_catalog
 from function.embedder import open_embedder
 from function.errors import ReleaseError
 from function.golden import check_golden, write_golden
+from function.loading import open_release
 from function.manifest import (
     CATALOG,
     CHECKPOINT,
@@ -37,7 +38,6 @@ from function.manifest import (
 )
 from function.photo import load_pixels
 from function.release import LocalRelease, file_info
-from function.search import open_release
 from trainer.data.records import Catalog, Photo
 from trainer.errors import PublishError
 from trainer.model.embedder import Embedder

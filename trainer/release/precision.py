@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -106,18 +106,13 @@ def make_int8(
     pixels, vectors = golden
     worst = float((_embedded(rounded, pixels, workers) * vectors).sum(axis=1).min())
     ratio = _latency_ratio(rounded, exact, sample.photos[:1])
-    fits = (
-        worst >= PARITY_COSINE
-        and ratio <= MAX_LATENCY_RATIO
-        and min(recalls[1:]) >= recalls[0] - MAX_RECALL_DROP
-    )
     if choice == "int8" and worst < PARITY_COSINE:
         raise PublishError(
             f"precision int8: expected vectors with a cosine of at least {PARITY_COSINE} to the "
             f"trained network's; found {worst:.4f}. Publish with precision auto or float."
         )
-    info = Int8Info(
-        chosen=fits or choice == "int8",
+    measured = Int8Info(
+        chosen=False,
         instructions=instructions,
         latency_ratio=ratio,
         queries=len(sample.queries),
@@ -126,9 +121,20 @@ def make_int8(
         recall_at_1_mixed=recalls[2],
         worst_cosine=worst,
     )
-    if not info.chosen:
+    if choice == "auto" and not pays(measured):
         program.unlink()
-    return info
+        return measured
+    return replace(measured, chosen=True)
+
+
+def pays(measured: Int8Info) -> bool:
+    """Say whether an int8 program gains enough and loses little enough to serve."""
+    least = measured.recall_at_1 - MAX_RECALL_DROP
+    return (
+        measured.worst_cosine >= PARITY_COSINE
+        and measured.latency_ratio <= MAX_LATENCY_RATIO
+        and min(measured.recall_at_1_int8, measured.recall_at_1_mixed) >= least
+    )
 
 
 def _sample(catalog: Catalog, size: int, workers: int | None) -> _Sample:

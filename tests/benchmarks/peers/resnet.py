@@ -1,6 +1,6 @@
 """A plain ResNet embedder in PyTorch, by torchvision's names: that package is not here.
 
-v1.5: a bottleneck halves the resolution in its 3×3 convolution.
+v1.5: a bottleneck halves the resolution in its 3×3 convolution; v1: in its first 1×1.
 """
 
 import torch
@@ -13,11 +13,15 @@ DEVIATION = (58.395, 57.12, 57.375)
 
 
 class Block(nn.Module):
-    def __init__(self, in_dim: int, dim: int, stride: int, *, bottleneck: bool):
+    def __init__(self, in_dim: int, dim: int, stride: int, *, bottleneck: bool, v1: bool):
         super().__init__()
         out_dim = 4 * dim if bottleneck else dim
         layers = (
-            [(1, in_dim, dim, 1), (3, dim, dim, stride), (1, dim, out_dim, 1)]
+            [
+                (1, in_dim, dim, stride if v1 else 1),
+                (3, dim, dim, 1 if v1 else stride),
+                (1, dim, out_dim, 1),
+            ]
             if bottleneck
             else [(3, in_dim, dim, stride), (3, dim, out_dim, 1)]
         )
@@ -43,7 +47,7 @@ class Block(nn.Module):
 
 
 class Embedder(nn.Module):
-    def __init__(self, architecture: str, width: int, embedding_dim: int):
+    def __init__(self, architecture: str, width: int, embedding_dim: int, *, v1: bool = False):
         super().__init__()
         bottleneck = architecture == "resnet50"
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
@@ -53,7 +57,7 @@ class Embedder(nn.Module):
             dim, made = width * 2**stage, []
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
-                made.append(Block(in_dim, dim, stride, bottleneck=bottleneck))
+                made.append(Block(in_dim, dim, stride, bottleneck=bottleneck, v1=v1))
                 in_dim = 4 * dim if bottleneck else dim
             self.add_module(f"layer{stage + 1}", nn.Sequential(*made))
         self.fc = nn.Linear(in_dim, embedding_dim)

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from function.errors import ReleaseError
+from function.loading import load_search_engine
 from function.photo import load_pixels
-from function.search import load_search_engine
 from function.storage import open_storage
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog

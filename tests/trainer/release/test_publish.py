@@ -20,6 +20,8 @@ import pytest
 from PIL import Image
 
 from function.catalog import open_catalog
+from function.golden import GOLDEN_COSINE
+from function.loading import load_search_engine
 from function.manifest import CATALOG, GOLDEN, MANIFEST, Manifest
 from function.photo import load_pixels
 from function.release import (
@@ -29,7 +31,6 @@ from function.release import (
     list_releases,
     read_manifest,
 )
-from function.search import GOLDEN_COSINE, load_search_engine
 from function.storage import LocalStorage, open_storage
 from tests.releases import IMAGE_SIZE, TinyRelease, tiny_model, write_tiny_catalog
 from trainer.data.records import Catalog

@@ -1,0 +1,109 @@
+"""A release to an engine that answers: fetched, verified, loaded and tried, side by side."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .catalog import open_catalog
+from .embedder import Embedder, import_engine, open_embedder
+from .errors import ReleaseError
+from .golden import check_golden
+from .index import Index, open_index
+from .manifest import CATALOG, GOLDEN, INDEX
+from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
+from .search import SearchEngine
+from .storage import Storage
+
+
+def load_search_engine(storage: Storage, *, engine: str, cache_dir: Path) -> SearchEngine:
+    """Fetch the current release, verify it, and try it.
+
+    Args:
+        storage: the root.
+        engine: "openvino" or "jax".
+        cache_dir: where files of gs:// roots are kept, each root in a folder of its own; other
+            releases of this root are removed from there.
+
+    Raises:
+        ReleaseError: no release, or none that can be served: which file, field or vector, and why.
+        StorageError: the root cannot be read.
+    """
+    release_id = current_release_id(storage)
+    if release_id is None:
+        raise ReleaseError(f"{storage.url}: expected a published release; found none.")
+    cache = cache_dir / hashlib.sha256(storage.url.encode()).hexdigest()[:16]
+    with fetching_release(storage, release_id, cache, engine=engine) as release:
+        loaded = open_release(release, engine=engine)
+    drop_cached_releases(cache, keep=release_id)
+    return loaded
+
+
+def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
+    """Load a release, check that its parts fit together, and answer a real query.
+
+    Each part is loaded as soon as its files are there.
+
+    Raises:
+        ReleaseError: a part is damaged, cannot be loaded, differs from the manifest, or gives other
+            vectors than the golden ones.
+        StorageError: as `LocalRelease.part`.
+    """
+    manifest = release.manifest
+    # Both take most of their time outside Python's lock.
+    with ThreadPoolExecutor(1) as pool:
+        indexing = pool.submit(_open_index, release)
+        embedder = _open_embedder(release, engine)
+        index = indexing.result()
+    catalog = open_catalog(release.part(CATALOG))
+    try:
+        for part, found, field_name, expected in (
+            (
+                "embedder's embedding size",
+                embedder.dim,
+                "model.embedding_dim",
+                manifest.model.embedding_dim,
+            ),
+            (
+                "embedder's image size",
+                embedder.image_size,
+                "model.image_size",
+                manifest.model.image_size,
+            ),
+            (
+                "index's embedding size",
+                index.dim,
+                "model.embedding_dim",
+                manifest.model.embedding_dim,
+            ),
+            ("index's rows", index.rows, "index.rows", manifest.index.rows),
+            ("catalogue's counts", catalog.counts, "counts", manifest.counts),
+        ):
+            if found != expected:
+                raise ReleaseError(
+                    f"Release {manifest.release_id}: the {part}: expected {expected}, as "
+                    f"{field_name} of the manifest says; found {found}. Publish again."
+                )
+        pixels, _ = check_golden(embedder, release.part(GOLDEN))
+        loaded = SearchEngine(embedder, index, catalog, manifest)
+        if not loaded.search(pixels[0], 1).matches:
+            raise ReleaseError(
+                f"Release {manifest.release_id}: expected an answer to the first golden photo; "
+                "found none. Publish again."
+            )
+    except BaseException:
+        catalog.close()
+        raise
+    return loaded
+
+
+def _open_index(release: LocalRelease) -> Index:
+    return open_index(release.part(INDEX), release.manifest.index.kind)
+
+
+def _open_embedder(release: LocalRelease, engine: str) -> Embedder:
+    # Before its files are there: that takes as long as to verify them.
+    import_engine(engine)
+    for part in release.manifest.programs_for(engine):
+        release.part(part)
+    precision = release.manifest.precision_here(engine)
+    return open_embedder(release.folder, engine, precision=precision)

@@ -3,24 +3,17 @@
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from zipfile import BadZipFile
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .catalog import open_catalog
 from .embedder import Embedder, import_engine, open_embedder
 from .errors import ReleaseError
+from .golden import check_golden
 from .index import Index, open_index
-from .manifest import CATALOG, ENGINES, GOLDEN, INDEX
+from .manifest import CATALOG, GOLDEN, INDEX
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
 from .storage import Storage
 from .telemetry import Stopwatch
-
-# What a golden vector must reach: bfloat16 and float32 processors agree to 0.9999, a program with
-# other weights or another preprocessing does not come near.
-GOLDEN_COSINE = 0.999
 
 
 def load_search_engine(
@@ -125,47 +118,8 @@ def _open_embedder(release: LocalRelease, engine: str, stopwatch: Stopwatch) -> 
     with stopwatch.stage("import engine"):
         import_engine(engine)
     with stopwatch.stage("fetch program"):
-        for part in ENGINES[engine]:
+        for part in release.manifest.programs_for(engine):
             release.part(part)
     with stopwatch.stage("open program"):
-        return open_embedder(release.folder, engine)
-
-
-def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], float]:
-    """Compare what the embedder gives for the golden photos with what it must give.
-
-    Args:
-        embedder: the program to try.
-        path: golden.npz: `pixels` uint8 [n, size, size, 3], `vectors` float32 unit rows [n, dim].
-
-    Returns:
-        The pixels, and the lowest cosine similarity.
-
-    Raises:
-        ReleaseError: a file of another form, or a vector below GOLDEN_COSINE: which, and its
-            cosine.
-    """
-    try:
-        with np.load(path) as golden:
-            pixels, vectors = golden["pixels"], golden["vectors"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ReleaseError(f"{GOLDEN}: expected pixels and vectors; it cannot be read.") from error
-    size, dim = embedder.image_size, embedder.dim
-    n = len(vectors)
-    if pixels.shape != (n, size, size, 3) or vectors.shape != (n, dim) or n == 0:
-        raise ReleaseError(
-            f"{GOLDEN}: expected pixels [n, {size}, {size}, 3] and vectors [n, {dim}]; "
-            f"found {list(pixels.shape)} and {list(vectors.shape)}."
-        )
-    # One by one, as queries come: an engine prepares itself anew for each size of a batch.
-    found = np.concatenate([embedder.embed(photo[None]) for photo in pixels])
-    # Of unit vectors this is the cosine; vectors of another length fall short too.
-    cosines = 1 - np.square(found - vectors).sum(axis=1) / 2
-    # Not `<`: a program that gives NaN must fail too.
-    for number in np.flatnonzero(~(cosines >= GOLDEN_COSINE)):
-        raise ReleaseError(
-            f"{GOLDEN}: vector {number} of {n}: expected a cosine of at least {GOLDEN_COSINE} "
-            f"between what the program gives and what it must give; found {cosines[number]:.5f}. "
-            "The program and the weights do not belong together: publish again."
-        )
-    return pixels, float(cosines.min())
+        precision = release.manifest.precision_here(engine)
+        return open_embedder(release.folder, engine, precision=precision)

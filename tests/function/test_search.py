@@ -194,7 +194,10 @@ def change(path: str, value: object) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (flip_a_golden_vector, r"golden.npz: vector 2 of 4: .*at least 0\.999.*found -(1|0\.9)"),
+        (
+            flip_a_golden_vector,
+            r"float vector 2 of 4: .*at least 0\.999.*found -(1|0\.9)",
+        ),
         (lengthen_golden_vectors, r"golden.npz: .*vectors \[n, 16\].*found .*\[4, 32\]"),
         (write_nonsense_for_golden, "golden.npz: expected pixels and vectors"),
         (drop_a_row_of_the_catalogue, "catalogue's counts: .*products=6.*found .*images=11"),

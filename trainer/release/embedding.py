@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
 from function.embedder import Embedder
 from function.errors import FunctionError
@@ -21,10 +21,8 @@ from trainer.progress import progress_bar
 from trainer.release.copies import Signature, same_pictures, signature
 from trainer.release.images import ImageStore, StoredPhoto
 
-_BATCH = 16
-
-# Photos decoded ahead of the network, in batches: enough to hide one slow read.
-_BATCHES_AHEAD = 3
+# Photos under way: enough to hide one slow read.
+_AHEAD = 48
 
 
 @dataclass(frozen=True)
@@ -51,19 +49,19 @@ def embed_catalog(
         catalog: photos that can be decoded.
         embedder: the serving program.
         images: takes the photos without a URL.
-        workers: threads that read, decode and store; None: one per processor.
+        workers: threads that read, decode, embed and store; None: one per processor.
 
     Raises:
         PublishError: a photo cannot be read, with its name and row.
     """
 
-    def prepare(photo: Photo) -> _Prepared:
+    def embed(photo: Photo) -> _Embedded:
         data = read_photo(catalog, photo)
         pixels = decoded(photo, lambda: load_pixels(data, embedder.image_size))
         stored = None if photo.image_url else decoded(photo, lambda: images.add(data))
-        return _Prepared(pixels, signature(pixels), stored)
+        return _Embedded(embedder.embed(pixels[None]), signature(pixels), stored)
 
-    vectors: list[Float[np.ndarray, "batch dim"]] = []
+    vectors: list[Float[np.ndarray, "1 dim"]] = []
     signatures: list[Signature] = []
     stored: list[StoredPhoto | None] = []
     total = len(catalog.photos)
@@ -71,17 +69,16 @@ def embed_catalog(
         ThreadPoolExecutor(workers or os.cpu_count()) as pool,
         progress_bar("Embedding photos", total) as bar,
     ):
-        prepared = _ahead(pool, prepare, iter(catalog.photos))
-        while batch := list(islice(prepared, _BATCH)):
-            vectors.append(embedder.embed(np.stack([photo.pixels for photo in batch])))
-            signatures += [photo.signature for photo in batch]
-            stored += [photo.stored for photo in batch]
-            bar.advance(len(batch))
+        for photo in _ahead(pool, embed, iter(catalog.photos)):
+            vectors.append(photo.vector)
+            signatures.append(photo.signature)
+            stored.append(photo.stored)
+            bar.advance(1)
     return EmbeddedCatalog(np.concatenate(vectors), tuple(stored), same_pictures(signatures))
 
 
-class _Prepared(NamedTuple):
-    pixels: UInt8[np.ndarray, "size size 3"]
+class _Embedded(NamedTuple):
+    vector: Float[np.ndarray, "1 dim"]
     signature: Signature
     stored: StoredPhoto | None
 
@@ -93,7 +90,7 @@ def _ahead[T, R](
     pending: deque[Future[R]] = deque()
     try:
         while True:
-            missing = _BATCH * _BATCHES_AHEAD - len(pending)
+            missing = _AHEAD - len(pending)
             pending.extend(pool.submit(work, item) for item in islice(items, missing))
             if not pending:
                 return

@@ -106,8 +106,9 @@ class Settings:
             _whole, "searches that wait for these; one more is answered 429 with Retry-After"
         ),
     )
+    # Less than the ten seconds that the platform leaves an instance to finish what it began.
     deadline_seconds: float = field(
-        default=10.0,
+        default=8.0,
         metadata=_from(_seconds, "how long a search may wait and take, then it is answered 504"),
     )
     metrics: bool = field(

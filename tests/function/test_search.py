@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from function.catalog import ImageRow, Product, open_catalog, write_catalog
 from function.errors import ReleaseError
 from function.index import NumpyIndex
-from function.manifest import CATALOG, GOLDEN, MANIFEST, parse_manifest
+from function.manifest import CATALOG, GOLDEN, MANIFEST, SCHEMA_VERSION, parse_manifest
 from function.photo import load_pixels
 from function.release import file_info
 from function.search import SearchEngine, load_search_engine
@@ -200,7 +200,7 @@ def change(path: str, value: object) -> Callable[[Path], None]:
             r"embedder's embedding size: expected 512, as model\.embedding_dim .* found 16",
         ),
         (change("model.image_size", 224), "embedder's image size: expected 224.* found 32"),
-        (change("schema_version", 99), "schema_version: expected 1, found 99"),
+        (change("schema_version", 99), f"schema_version: expected {SCHEMA_VERSION}, found 99"),
     ],
 )
 def test_parts_that_do_not_belong_together_are_refused(

@@ -182,6 +182,17 @@ def test_a_release_can_be_rolled_back(shop: Shop) -> None:
     assert [r["current"] for r in back] == [False, True]
 
 
+def test_publish_says_what_the_index_was_measured_to_do_and_where_the_curve_is(
+    shop: Shop, tmp_path: Path
+) -> None:
+    assert shop.release["index"]["kind"] == "exact"
+    done = lookalike("publish", "--run", shop.run, "--catalog", shop.catalog, "--root", tmp_path)
+    told = " ".join(done.stderr.split())
+    assert "Index exact, 0.0 MB: recall@10 1.000 in" in told
+    (picture,) = tmp_path.glob("releases/*/tuning.png")
+    assert str(picture) in told
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_serve_opens_the_function_and_takes_it_along_when_it_ends(
     shop: Shop, end: signal.Signals
@@ -246,6 +257,10 @@ def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture
         (("evaluate", "--run", "no-run", "--catalog", "{catalog}"), "is no run"),
         (("report", "no-run"), "is no run"),
         (("publish", "--run", "no-run", "--catalog", "{catalog}", "--root", "r"), "is no run"),
+        (
+            ("publish", "--run", "r", "--catalog", "{catalog}", "--root", "r", "--recall", "1.1"),
+            "--recall: expected above 0, at most 1; found 1.1.",
+        ),
         (("serve", "--root", "no-root"), "Expected a release"),
         (("search", "no.jpg", "--root", "{root}"), "Expected a photo"),
         (("search", "{catalog}/metadata.csv", "--root", "{root}"), "not an image"),

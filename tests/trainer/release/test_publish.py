@@ -38,6 +38,7 @@ from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
 from trainer.release import build
 from trainer.release import publish as publish_module
+from trainer.release.indexing import BuiltIndex, build_index
 from trainer.release.publish import publish
 
 
@@ -69,6 +70,26 @@ def test_the_manifest_says_what_was_published(tiny_release: TinyRelease) -> None
     folder = tiny_release.root / "releases" / manifest.release_id
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert there == {*manifest.files, MANIFEST}
+
+
+def test_an_index_is_tuned_with_the_catalogues_query_photos(
+    tiny_release: TinyRelease,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[float, tuple[int, ...]]] = []
+
+    def build(vectors: np.ndarray, folder: Path, **options: Any) -> BuiltIndex:
+        asked.append((options["recall"], options["queries"].shape))
+        np.testing.assert_allclose(np.linalg.norm(options["queries"], axis=1), 1, atol=1e-3)
+        assert (options["queries"] @ vectors.T).max() < 1 - 1e-6
+        return build_index(vectors, folder, **options)
+
+    monkeypatch.setattr("trainer.release.build.build_index", build)
+    monkeypatch.setattr(publish_module, "EXACT_ROWS", 5)
+    catalog, root = tiny_release.catalog, str(tmp_path)
+    publish(tiny_release.model, IMAGE_SIZE, catalog, root, evaluation={}, recall=0.9)
+    assert asked == [(0.9, (1, 16))]
 
 
 def test_golden_vectors_are_flax_own(tiny_release: TinyRelease) -> None:

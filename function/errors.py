@@ -8,6 +8,9 @@
     ├── LengthRequired            INVALID_ARGUMENT, 411
     ├── PayloadTooLarge           INVALID_ARGUMENT, 413
     ├── UnsupportedImage          INVALID_ARGUMENT, 415
+    ├── ClientLeft                CANCELLED, 400: nobody is there to read it
+    ├── QueueFull                 RESOURCE_EXHAUSTED, 429, with Retry-After
+    ├── DeadlineExceeded          DEADLINE_EXCEEDED, 504
     └── Unavailable               UNAVAILABLE, 503, with Retry-After
         └── ReleaseError          no release can be served: missing, damaged, of another schema
 
@@ -95,6 +98,34 @@ class UnsupportedImage(FunctionError):
     http_status = 415
     status = "INVALID_ARGUMENT"
     default_reason = "IMAGE_TYPE_UNSUPPORTED"
+
+
+class ClientLeft(FunctionError):
+    """The client closed its connection before the work on its request began.
+
+    For the log and the counts alone: the code's own status, 499, is none that a server sends.
+    """
+
+    http_status = 400
+    status = "CANCELLED"
+    default_reason = "CLIENT_LEFT"
+
+
+class QueueFull(FunctionError):
+    """More searches wait than may."""
+
+    http_status = 429
+    status = "RESOURCE_EXHAUSTED"
+    default_reason = "QUEUE_FULL"
+    retry_after_seconds = 1
+
+
+class DeadlineExceeded(FunctionError):
+    """The answer did not come in the time that a search may take."""
+
+    http_status = 504
+    status = "DEADLINE_EXCEEDED"
+    default_reason = "DEADLINE_EXCEEDED"
 
 
 class Unavailable(FunctionError):

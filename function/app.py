@@ -6,25 +6,32 @@
     GET  /v1/index               what is indexed, with which model, and how well it does
     GET  /health/live            the process answers
     GET  /health/ready           a release is loaded and has answered a query
+    GET  /metrics                counts and times of this process, for Prometheus
     GET  /                       the demo page; its files at /web/…, its branding at /branding.json
 
 GET answers carry an ETag and HEAD works wherever GET does.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from flask import Request, Response
 from werkzeug.exceptions import MethodNotAllowed as RoutedElsewhere
 from werkzeug.routing import Map, Rule
 
 from . import answer, api, photo
+from .admission import Admission, Deadline
 from .answer import Links
+from .connection import has_left, is_local
 from .envelope import Envelope, Exchange, json_response
 from .errors import BadRequest, MethodNotAllowed, NotFound
+from .metrics import Metrics
+from .prometheus import CONTENT_TYPE
 from .release import IMAGES
 from .service import Service
-from .settings import Settings
+from .settings import Settings, variable
 from .storage import NotFoundInStorage, open_storage
 from .website import page_file, read_branding
 from .worker import Worker
@@ -45,12 +52,23 @@ class App:
     Args:
         settings: what the operator chose.
         worker: holds the release, once it is loaded.
+        admission: says which search computes when.
+        metrics: what `/metrics` tells.
         envelope: wraps each answer.
     """
 
-    def __init__(self, settings: Settings, worker: Worker[Service], envelope: Envelope) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        worker: Worker[Service],
+        admission: Admission,
+        metrics: Metrics,
+        envelope: Envelope,
+    ) -> None:
         self._settings = settings
         self._worker = worker
+        self._admission = admission
+        self._metrics = metrics
         self._envelope = envelope
         self._branding = read_branding(settings.branding)
         self._routes = Map(
@@ -61,6 +79,7 @@ class App:
                 _route("GET", "/v1/index", self._index),
                 _route("GET", "/health/live", self._live),
                 _route("GET", "/health/ready", self._ready),
+                _route("GET", "/metrics", self._measured),
                 _route("GET", "/", self._page),
                 _route("GET", "/web/<path:name>", self._page),
                 _route("GET", "/branding.json", self._brand),
@@ -78,13 +97,14 @@ class App:
         if method == "OPTIONS" and (allowed := self._routes.allowed_methods(path)):
             return Response(status=204, headers={"Allow": _listed(allowed)})
         try:
-            handler, arguments = self._routes.match(path, method)
+            rule, arguments = self._routes.match(path, method, return_rule=True)
         except RoutedElsewhere as error:
             allow = _listed(error.valid_methods or ())
             raise MethodNotAllowed(
                 f"{path}: expected {allow}; found {method[:20]}.", metadata={"allow": allow}
             ) from None
-        response: Response = handler(exchange, **arguments)
+        exchange.route = rule.rule
+        response: Response = rule.endpoint(exchange, **arguments)
         if method in ("GET", "HEAD") and "Cache-Control" in response.headers:
             response.add_etag()
             response.make_conditional(exchange.request)
@@ -92,9 +112,12 @@ class App:
 
     def _search(self, exchange: Exchange) -> Response:
         stage = exchange.stopwatch.stage
-        cold = not self._worker.is_ready
+        exchange.cold_start = not self._worker.is_ready
+        # Before a photo is read that will have no place.
+        self._admission.check_room()
         with stage("parse"):
             query = api.parse_search(exchange.request)
+        deadline = Deadline.after(self._settings.search_deadline_seconds)
         service = self._worker.get()
         if query.image_uri:
             with stage("fetch"):
@@ -102,15 +125,18 @@ class App:
         else:
             content = query.content
         engine = service.engine
-        with stage("decode"):
-            pixels = photo.load_pixels(content, engine.image_size, self._settings.photo_limits)
-        result = engine.search(
-            pixels,
-            query.page_size,
-            score_threshold=query.score_threshold,
-            images_per_product=query.images_per_product,
-            exclude_product_ids=query.exclude_product_ids,
-        )
+        with self._turn(exchange, deadline):
+            with stage("decode"):
+                pixels = photo.load_pixels(content, engine.image_size, self._settings.photo_limits)
+            deadline.check()
+            result = engine.search(
+                pixels,
+                query.page_size,
+                score_threshold=query.score_threshold,
+                images_per_product=query.images_per_product,
+                exclude_product_ids=query.exclude_product_ids,
+            )
+        deadline.check()
         exchange.stopwatch.add(result.timings_ms)
         return json_response(
             answer.search_answer(
@@ -119,9 +145,19 @@ class App:
                 self._links(exchange),
                 request_id=exchange.request_id,
                 timings_ms=exchange.stopwatch.timings_ms,
-                cold_start=cold,
+                cold_start=exchange.cold_start,
             )
         )
+
+    @contextmanager
+    def _turn(self, exchange: Exchange, deadline: Deadline) -> Iterator[None]:
+        """Wait until this request may take the processors, and hold them inside the context."""
+        with ExitStack() as held:
+            with exchange.stopwatch.stage("queue"):
+                held.enter_context(
+                    self._admission.admit(deadline, partial(has_left, exchange.request))
+                )
+            yield
 
     def _read_source(self, uri: str) -> bytes:
         match = _SOURCE.fullmatch(uri)
@@ -181,6 +217,14 @@ class App:
     def _ready(self, exchange: Exchange) -> Response:
         self._worker.get(wait=False)
         return json_response({"status": "ready"})
+
+    def _measured(self, exchange: Exchange) -> Response:
+        if not (self._settings.public_metrics or is_local(exchange.request)):
+            raise NotFound(
+                f"/metrics is for this machine alone until {variable('public_metrics')} is on.",
+                reason="METRICS_NOT_PUBLIC",
+            )
+        return Response(self._metrics.text(), content_type=CONTENT_TYPE)
 
     def _page(self, exchange: Exchange, name: str = "index.html") -> Response:
         return _cacheable(page_file(exchange.request, name), REVALIDATE)

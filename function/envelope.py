@@ -23,6 +23,7 @@ from .errors import (
     Unavailable,
     UnsupportedImage,
 )
+from .metrics import Metrics
 from .storage import StorageError
 from .telemetry import Stopwatch, log_exception, log_request
 
@@ -47,7 +48,7 @@ _ERROR_OF_STATUS: Mapping[int, type[FunctionError]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Exchange:
     """One request on its way through.
 
@@ -55,11 +56,15 @@ class Exchange:
         request: as it came.
         request_id: the caller's, where it sent a sound one; for its answer and our log.
         stopwatch: started when the request came.
+        route: the path's pattern, or "unknown".
+        cold_start: whether a search came before the release was loaded; None for other requests.
     """
 
     request: Request
     request_id: str
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    route: str = "unknown"
+    cold_start: bool | None = None
 
     @classmethod
     def open(cls, request: Request) -> "Exchange":
@@ -74,11 +79,15 @@ class Envelope:
     Args:
         cors_origins: whose pages may read the answers; "*" among them means everybody's.
         max_body_bytes: of a request.
+        metrics: counts the answers.
     """
 
-    def __init__(self, *, cors_origins: tuple[str, ...], max_body_bytes: int) -> None:
+    def __init__(
+        self, *, cors_origins: tuple[str, ...], max_body_bytes: int, metrics: Metrics
+    ) -> None:
         self._cors_origins = frozenset(cors_origins)
         self._max_body_bytes = max_body_bytes
+        self._metrics = metrics
 
     def answer(self, request: Request, handle: Callable[[Exchange], Response]) -> Response:
         """Return what `handle` returns, or the error body for what it raises, in full dress."""
@@ -99,6 +108,14 @@ class Envelope:
             exchange.stopwatch,
             request_id=exchange.request_id,
             reason=reason,
+            cold_start=exchange.cold_start,
+        )
+        self._metrics.observe(
+            route=exchange.route,
+            status=response.status_code,
+            reason=reason,
+            seconds=exchange.stopwatch.elapsed_seconds,
+            stages_ms=exchange.stopwatch.timings_ms,
         )
         return response
 

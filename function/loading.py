@@ -1,7 +1,9 @@
 """A release to an engine that answers: fetched, verified, loaded and tried, side by side."""
 
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -16,13 +18,18 @@ from .manifest import CATALOG, ENGINES, GOLDEN, INDEX
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
 from .storage import Storage
+from .telemetry import Stopwatch
 
 # What a golden vector must reach: bfloat16 and float32 processors agree to 0.9999, a program with
 # other weights or another preprocessing does not come near.
 GOLDEN_COSINE = 0.999
 
+type Stage = Callable[[str], AbstractContextManager[None]]
 
-def load_search_engine(storage: Storage, *, engine: str, cache_dir: Path) -> SearchEngine:
+
+def load_search_engine(
+    storage: Storage, *, engine: str, cache_dir: Path, stopwatch: Stopwatch | None = None
+) -> SearchEngine:
     """Fetch the current release, verify it, and try it.
 
     Args:
@@ -30,25 +37,35 @@ def load_search_engine(storage: Storage, *, engine: str, cache_dir: Path) -> Sea
         engine: "openvino" or "jax".
         cache_dir: where files of gs:// roots are kept, each root in a folder of its own; other
             releases of this root are removed from there.
+        stopwatch: gets the stages; some run side by side.
 
     Raises:
         ReleaseError: no release, or none that can be served: which file, field or vector, and why.
         StorageError: the root cannot be read.
     """
-    release_id = current_release_id(storage)
+    stopwatch = stopwatch or Stopwatch()
+    with stopwatch.stage("pointer"):
+        release_id = current_release_id(storage)
     if release_id is None:
         raise ReleaseError(f"{storage.url}: expected a published release; found none.")
     cache = cache_dir / hashlib.sha256(storage.url.encode()).hexdigest()[:16]
     with fetching_release(storage, release_id, cache, engine=engine) as release:
-        loaded = open_release(release, engine=engine)
+        loaded = open_release(release, engine=engine, stopwatch=stopwatch)
     drop_cached_releases(cache, keep=release_id)
     return loaded
 
 
-def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
+def open_release(
+    release: LocalRelease, *, engine: str, stopwatch: Stopwatch | None = None
+) -> SearchEngine:
     """Load a release, check that its parts fit together, and answer a real query.
 
     Each part is loaded as soon as its files are there.
+
+    Args:
+        release: here, or on its way.
+        engine: "openvino" or "jax".
+        stopwatch: gets the stages, of which "…Files" is waiting until they are here and verified.
 
     Raises:
         ReleaseError: a part is damaged, cannot be loaded, differs from the manifest, or gives other
@@ -56,12 +73,14 @@ def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
         StorageError: as `LocalRelease.part`.
     """
     manifest = release.manifest
+    stage = (stopwatch or Stopwatch()).stage
     # Both take most of their time outside Python's lock.
     with ThreadPoolExecutor(1) as pool:
-        indexing = pool.submit(_open_index, release)
-        embedder = _open_embedder(release, engine)
+        indexing = pool.submit(_open_index, release, stage)
+        embedder = _open_embedder(release, engine, stage)
         index = indexing.result()
-    catalog = open_catalog(release.part(CATALOG))
+    with stage("catalog"):
+        catalog = open_catalog(release.part(CATALOG))
     try:
         for part, found, field_name, expected in (
             (
@@ -90,9 +109,12 @@ def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
                     f"Release {manifest.release_id}: the {part}: expected {expected}, as "
                     f"{field_name} of the manifest says; found {found}. Publish again."
                 )
-        pixels, _ = check_golden(embedder, release.part(GOLDEN))
+        with stage("golden"):
+            pixels, _ = check_golden(embedder, release.part(GOLDEN))
         loaded = SearchEngine(embedder, index, catalog, manifest)
-        if not loaded.search(pixels[0], 1).matches:
+        with stage("query"):
+            answered = loaded.search(pixels[0], 1).matches
+        if not answered:
             raise ReleaseError(
                 f"Release {manifest.release_id}: expected an answer to the first golden photo; "
                 "found none. Publish again."
@@ -103,16 +125,22 @@ def open_release(release: LocalRelease, *, engine: str) -> SearchEngine:
     return loaded
 
 
-def _open_index(release: LocalRelease) -> Index:
-    return open_index(release.part(INDEX), release.manifest.index.kind)
+def _open_index(release: LocalRelease, stage: Stage) -> Index:
+    with stage("indexFiles"):
+        folder = release.part(INDEX)
+    with stage("index"):
+        return open_index(folder, release.manifest.index.kind)
 
 
-def _open_embedder(release: LocalRelease, engine: str) -> Embedder:
+def _open_embedder(release: LocalRelease, engine: str, stage: Stage) -> Embedder:
     # Before its files are there: that takes as long as to verify them.
-    import_engine(engine)
-    for part in ENGINES[engine]:
-        release.part(part)
-    return open_embedder(release.folder, engine)
+    with stage("engineImport"):
+        import_engine(engine)
+    with stage("programFiles"):
+        for part in ENGINES[engine]:
+            release.part(part)
+    with stage("program"):
+        return open_embedder(release.folder, engine)
 
 
 def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], float]:

@@ -7,6 +7,7 @@ from .loading import load_search_engine
 from .search import SearchEngine
 from .settings import Settings, variable
 from .storage import Storage, open_storage
+from .telemetry import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,12 @@ class Service:
     storage: Storage
 
 
-def load_service(settings: Settings) -> Service:
+def load_service(settings: Settings, stopwatch: Stopwatch) -> Service:
     """Fetch, verify and try the current release.
+
+    Args:
+        settings: which root, which engine, where to keep files.
+        stopwatch: gets the stages.
 
     Raises:
         ReleaseError: there is none, or none that can be served.
@@ -34,5 +39,7 @@ def load_service(settings: Settings) -> Service:
             f"{variable('root')} is not set: expected a folder or gs://bucket/prefix."
         )
     storage = open_storage(settings.root)
-    engine = load_search_engine(storage, engine=settings.engine, cache_dir=settings.cache_dir)
+    engine = load_search_engine(
+        storage, engine=settings.engine, cache_dir=settings.cache_dir, stopwatch=stopwatch
+    )
     return Service(engine, storage)

@@ -18,7 +18,8 @@ from flask import Request, Response
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/\d+)?(?:;.*)?")
 
-PROBES = "/health/"
+# What machines ask again and again: it would bury what people look for.
+PROBES = ("/health/", "/metrics")
 
 
 def log(severity: str, message: str, **fields: object) -> None:
@@ -43,7 +44,7 @@ def log_exception(message: str, error: BaseException, **fields: object) -> None:
 
 
 class Stopwatch:
-    """Times the stages of one request.
+    """Times the stages of one request, or of a load. Threads may share one.
 
     Attributes:
         timings_ms: milliseconds of each stage so far, by its name, rounded to 0.1.
@@ -73,11 +74,18 @@ class Stopwatch:
 
 
 def log_request(
-    request: Request, response: Response, stopwatch: Stopwatch, *, request_id: str, reason: str
+    request: Request,
+    response: Response,
+    stopwatch: Stopwatch,
+    *,
+    request_id: str,
+    reason: str,
+    cold_start: bool | None,
 ) -> None:
     """Write the one line of a request: what was asked, answered, and how long each stage took.
 
-    Health probes get none: they come every second, and loading is logged where it happens.
+    Health probes and collectors of metrics get none: they come every second, and loading is logged
+    where it happens.
 
     Args:
         request: as it came.
@@ -85,6 +93,7 @@ def log_request(
         stopwatch: started with the request.
         request_id: what the caller was told.
         reason: the error's reason; "" where there was none.
+        cold_start: whether a search came before the release was loaded; None for other requests.
     """
     if request.path.startswith(PROBES):
         return
@@ -105,6 +114,7 @@ def log_request(
         requestId=request_id,
         reason=reason or None,
         timingsMs=stopwatch.timings_ms or None,
+        coldStart=cold_start,
         **_trace(request),
     )
 

@@ -14,6 +14,10 @@ GOOD = {
     "engine": ("jax", "jax"),
     "cache_dir": ("/tmp/releases", Path("/tmp/releases")),  # noqa: S108 - only parsed
     "loading_wait_seconds": ("0.5", 0.5),
+    "max_running_searches": ("3", 3),
+    "max_queued_searches": ("0", 0),
+    "search_deadline_seconds": ("2.5", 2.5),
+    "public_metrics": ("on", True),
     "max_body_bytes": ("1000", 1000),
     "max_image_bytes": ("900", 900),
     "max_image_pixels": ("12000000", 12_000_000),
@@ -29,6 +33,10 @@ GOOD = {
 BAD = {
     "engine": ["torch", "OpenVINO"],
     "loading_wait_seconds": ["soon", "-1", "nan", "inf"],
+    "max_running_searches": ["0", "many"],
+    "max_queued_searches": ["-1", "1.5"],
+    "search_deadline_seconds": ["0", "-1", "nan"],
+    "public_metrics": ["yes", "1"],
     "max_body_bytes": ["0", "-5", "20MB", "1.5"],
     "max_image_pixels": ["٣"],
     "cors_origins": ["shop.example", "https://shop.example/path", "ftp://shop.example", "https://"],

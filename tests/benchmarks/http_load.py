@@ -36,6 +36,15 @@ class Load:
 
 def post(connection: http.client.HTTPConnection, photo: bytes) -> dict[str, Any]:
     """One search; its answer. RuntimeError: it was none."""
+    status, content = send(connection, photo)
+    if status != http.HTTPStatus.OK:
+        raise RuntimeError(f"expected 200; found {status}: {content[:300]!r}")
+    answer: dict[str, Any] = json.loads(content)
+    return answer
+
+
+def send(connection: http.client.HTTPConnection, photo: bytes) -> tuple[int, bytes]:
+    """One search; status and body, whatever they are."""
     head = (
         f"--{_BOUNDARY}\r\n"
         'Content-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
@@ -45,11 +54,7 @@ def post(connection: http.client.HTTPConnection, photo: bytes) -> dict[str, Any]
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
     connection.request("POST", PATH, body, headers)
     response = connection.getresponse()
-    content = response.read()
-    if response.status != http.HTTPStatus.OK:
-        raise RuntimeError(f"expected 200; found {response.status}: {content[:300]!r}")
-    answer: dict[str, Any] = json.loads(content)
-    return answer
+    return response.status, response.read()
 
 
 def connect(port: int) -> http.client.HTTPConnection:

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .catalog import ImageRow, Product
+from .catalog import ImageRow, Product, ProductCatalog
 from .manifest import Manifest
 from .search import Match, SearchResult
+
+MAX_LISTED = 100
 
 _AFTER_UNDERSCORE = re.compile(r"_([a-z0-9])")
 
@@ -64,7 +66,7 @@ def search_answer(
             "indexTime": manifest.created,
             "results": [_match(match, links) for match in result.matches],
         },
-        "nextPageToken": "",
+        "nextPageToken": result.next_page_token,
         "modelVersion": manifest.model.model_id,
         "indexVersion": manifest.index.index_id,
         "requestId": request_id,
@@ -84,8 +86,11 @@ def product_answer(product: Product, images: Sequence[ImageRow], links: Links) -
     return {**_product(product), "images": [_image(image, links) for image in images]}
 
 
-def index_answer(manifest: Manifest) -> dict[str, Any]:
-    """What is indexed, with which model, and how well it did on unseen products."""
+def index_answer(manifest: Manifest, catalog: ProductCatalog) -> dict[str, Any]:
+    """What is indexed, with which model, and how well it did on unseen products.
+
+    Categories and product sets are listed up to MAX_LISTED; where there are more, they are null.
+    """
     return {
         "release": manifest.release_id,
         "indexTime": manifest.created,
@@ -98,8 +103,14 @@ def index_answer(manifest: Manifest) -> dict[str, Any]:
         },
         "index": {"kind": manifest.index.kind, "recallAt10": manifest.index.recall_at_10},
         "counts": {"products": manifest.counts.products, "images": manifest.counts.images},
+        "productCategories": _few(catalog.categories(MAX_LISTED + 1)),
+        "productSets": _few(catalog.product_sets(MAX_LISTED + 1)),
         "evaluation": _camel(manifest.evaluation),
     }
+
+
+def _few(names: list[str]) -> list[str] | None:
+    return names if len(names) <= MAX_LISTED else None
 
 
 def _product(product: Product) -> dict[str, Any]:

@@ -6,15 +6,16 @@
     GET  /v1/index               what is indexed, with which model, and how well it does
     GET  /health/live            the process answers
     GET  /health/ready           a release is loaded and has answered a query
-    GET  /metrics                counts and times of this process, for Prometheus
+    GET  /metrics                how busy it is, for Prometheus
     GET  /                       the demo page; its files at /web/…, its branding at /branding.json
 
 GET answers carry an ETag and HEAD works wherever GET does.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 from flask import Request, Response
@@ -22,16 +23,15 @@ from werkzeug.exceptions import MethodNotAllowed as RoutedElsewhere
 from werkzeug.routing import Map, Rule
 
 from . import answer, api, photo
-from .admission import Admission, Deadline
+from .admission import Admission
 from .answer import Links
-from .connection import has_left, is_local
+from .connection import has_left
 from .envelope import Envelope, Exchange, json_response
-from .errors import BadRequest, MethodNotAllowed, NotFound
-from .metrics import Metrics
-from .prometheus import CONTENT_TYPE
+from .errors import BadRequest, DeadlineExceeded, MethodNotAllowed, NotFound
+from .metrics import CONTENT_TYPE, Metrics
 from .release import IMAGES
 from .service import Service
-from .settings import Settings, variable
+from .settings import Settings
 from .storage import NotFoundInStorage, open_storage
 from .website import page_file, read_branding
 from .worker import Worker
@@ -52,24 +52,24 @@ class App:
     Args:
         settings: what the operator chose.
         worker: holds the release, once it is loaded.
-        admission: says which search computes when.
-        metrics: what `/metrics` tells.
         envelope: wraps each answer.
+        admission: says which searches may compute.
+        metrics: what /metrics shows.
     """
 
     def __init__(
         self,
         settings: Settings,
         worker: Worker[Service],
+        envelope: Envelope,
         admission: Admission,
         metrics: Metrics,
-        envelope: Envelope,
     ) -> None:
         self._settings = settings
         self._worker = worker
+        self._envelope = envelope
         self._admission = admission
         self._metrics = metrics
-        self._envelope = envelope
         self._branding = read_branding(settings.branding)
         self._routes = Map(
             [
@@ -79,7 +79,7 @@ class App:
                 _route("GET", "/v1/index", self._index),
                 _route("GET", "/health/live", self._live),
                 _route("GET", "/health/ready", self._ready),
-                _route("GET", "/metrics", self._measured),
+                _route("GET", "/metrics", self._show_metrics),
                 _route("GET", "/", self._page),
                 _route("GET", "/web/<path:name>", self._page),
                 _route("GET", "/branding.json", self._brand),
@@ -112,12 +112,11 @@ class App:
 
     def _search(self, exchange: Exchange) -> Response:
         stage = exchange.stopwatch.stage
+        deadline = time.monotonic() + self._settings.deadline_seconds
         exchange.cold_start = not self._worker.is_ready
-        # Before a photo is read that will have no place.
-        self._admission.check_room()
+        self._admission.check()
         with stage("parse"):
             query = api.parse_search(exchange.request)
-        deadline = Deadline.after(self._settings.search_deadline_seconds)
         service = self._worker.get()
         if query.image_uri:
             with stage("fetch"):
@@ -125,18 +124,26 @@ class App:
         else:
             content = query.content
         engine = service.engine
-        with self._turn(exchange, deadline):
+        with ExitStack() as admitted:
+            with stage("queue"):
+                leaving = partial(has_left, exchange.request.environ)
+                admitted.enter_context(self._admission.place(until=deadline, has_left=leaving))
             with stage("decode"):
                 pixels = photo.load_pixels(content, engine.image_size, self._settings.photo_limits)
-            deadline.check()
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(
+                    "The search took longer than it may. Try again in a moment, or with a smaller "
+                    "photo."
+                )
             result = engine.search(
                 pixels,
                 query.page_size,
+                page_token=query.page_token,
                 score_threshold=query.score_threshold,
                 images_per_product=query.images_per_product,
-                exclude_product_ids=query.exclude_product_ids,
+                selection=query.selection,
+                collapse_duplicates=query.collapse_duplicates,
             )
-        deadline.check()
         exchange.stopwatch.add(result.timings_ms)
         return json_response(
             answer.search_answer(
@@ -148,16 +155,6 @@ class App:
                 cold_start=exchange.cold_start,
             )
         )
-
-    @contextmanager
-    def _turn(self, exchange: Exchange, deadline: Deadline) -> Iterator[None]:
-        """Wait until this request may take the processors, and hold them inside the context."""
-        with ExitStack() as held:
-            with exchange.stopwatch.stage("queue"):
-                held.enter_context(
-                    self._admission.admit(deadline, partial(has_left, exchange.request))
-                )
-            yield
 
     def _read_source(self, uri: str) -> bytes:
         match = _SOURCE.fullmatch(uri)
@@ -208,8 +205,9 @@ class App:
         return _cacheable(response, FOR_EVER)
 
     def _index(self, exchange: Exchange) -> Response:
-        manifest = self._worker.get().engine.manifest
-        return _cacheable(json_response(answer.index_answer(manifest)), REVALIDATE)
+        engine = self._worker.get().engine
+        content = answer.index_answer(engine.manifest, engine.catalog)
+        return _cacheable(json_response(content), REVALIDATE)
 
     def _live(self, exchange: Exchange) -> Response:
         return json_response({"status": "live"})
@@ -218,12 +216,9 @@ class App:
         self._worker.get(wait=False)
         return json_response({"status": "ready"})
 
-    def _measured(self, exchange: Exchange) -> Response:
-        if not (self._settings.public_metrics or is_local(exchange.request)):
-            raise NotFound(
-                f"/metrics is for this machine alone until {variable('public_metrics')} is on.",
-                reason="METRICS_NOT_PUBLIC",
-            )
+    def _show_metrics(self, exchange: Exchange) -> Response:
+        if not self._settings.metrics:
+            raise NotFound(f"There is no {exchange.request.path} here.", reason="ROUTE_NOT_FOUND")
         return Response(self._metrics.text(), content_type=CONTENT_TYPE)
 
     def _page(self, exchange: Exchange, name: str = "index.html") -> Response:

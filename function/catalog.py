@@ -1,41 +1,62 @@
 """The products behind the index's rows: a SQLite file, written once, read-only ever after.
 
-Table `image` has one line per row of the index (row number = index row); table `product` the rest.
+Table `image` has one line per row of the index (row number = index row); table `product` one per
+product; table `posting` answers filters. What a search needs of every row lies in table `layout`
+as whole arrays, which are read at once.
 """
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from . import postings
+from .database import Database
 from .errors import ReleaseError
+from .filters import EVERYTHING, Selection
 from .manifest import CATALOG, Counts
+from .postings import Postings
 
-# Fewer than SQLite's smallest limit of host parameters, 999.
-_ROWS_PER_QUERY = 900
+_ROW_NUMBER = np.dtype("<i4")
 
-_SCHEMA = """
+_SCHEMA = (
+    """
 CREATE TABLE product (
-    id TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY,   -- 0, 1, 2, ... in the publisher's order
+    id TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,
     category TEXT NOT NULL,
     price TEXT NOT NULL,
-    labels TEXT NOT NULL          -- JSON list of [key, value] pairs, in the publisher's order
-) STRICT, WITHOUT ROWID;
+    labels TEXT NOT NULL,         -- JSON list of [key, value] pairs, in the publisher's order
+    product_sets TEXT NOT NULL    -- JSON list of names
+) STRICT;
 CREATE TABLE image (
     row INTEGER PRIMARY KEY,      -- row of the index
-    product_id TEXT NOT NULL REFERENCES product (id),
+    product INTEGER NOT NULL REFERENCES product (number),
     image_id TEXT NOT NULL,
     url TEXT NOT NULL,
     thumbnail_url TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     thumbnail_sha256 TEXT NOT NULL
 ) STRICT;
-CREATE INDEX image_by_product ON image (product_id, row);
+CREATE INDEX image_by_product ON image (product, row);
+CREATE TABLE layout (
+    name TEXT PRIMARY KEY,        -- 'product' (its number) or 'picture' (first row that shows it)
+    numbers BLOB NOT NULL         -- for each row of the index: int32, little-endian
+) STRICT;
+"""
+    + postings.SCHEMA
+)
+
+_IMAGES = """
+SELECT row, id, image_id, url, thumbnail_url, sha256, thumbnail_sha256
+FROM image JOIN product ON product = number
 """
 
 
@@ -49,6 +70,7 @@ class Product:
         category: may be empty.
         price: as the shop writes it, with its currency; may be empty.
         labels: (key, value) pairs; a key may repeat.
+        product_sets: names of those it belongs to.
     """
 
     id: str
@@ -56,6 +78,7 @@ class Product:
     category: str = ""
     price: str = ""
     labels: tuple[tuple[str, str], ...] = ()
+    product_sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,13 +106,19 @@ class ImageRow:
     thumbnail_sha256: str = ""
 
 
-def write_catalog(path: Path, products: Iterable[Product], images: Iterable[ImageRow]) -> Counts:
+def write_catalog(
+    path: Path,
+    products: Iterable[Product],
+    images: Iterable[ImageRow],
+    pictures: NDArray[np.integer[Any]] | None = None,
+) -> Counts:
     """Write a new catalogue.
 
     Args:
         path: a file that does not exist yet.
         products: each id once.
         images: rows 0, 1, 2, … in any order, each of a product given.
+        pictures: for each row, the first row that shows the same picture; None: each its own.
 
     Returns:
         How many there are of each.
@@ -99,15 +128,31 @@ def write_catalog(path: Path, products: Iterable[Product], images: Iterable[Imag
     """
     if path.exists():
         raise ValueError(f"{path}: expected no file yet; found one.")
+    products = list(products)
+    numbers = {product.id: number for number, product in enumerate(products)}
+    images = list(images)
+    if strangers := {image.product_id for image in images} - numbers.keys():
+        raise ValueError(
+            f"{path.name}: expected images of the products given; found one of {min(strangers)!r}."
+        )
     with closing(sqlite3.connect(path)) as connection, connection:
+        # Nobody reads it before it is whole, so nothing need reach the disk before the rest.
+        connection.executescript("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")
         connection.executescript(_SCHEMA)
-        connection.execute("PRAGMA foreign_keys = ON")
         try:
             connection.executemany(
-                "INSERT INTO product VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO product VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (item.id, item.title, item.category, item.price, json.dumps(item.labels))
-                    for item in products
+                    (
+                        number,
+                        item.id,
+                        item.title,
+                        item.category,
+                        item.price,
+                        json.dumps(item.labels),
+                        json.dumps(item.product_sets),
+                    )
+                    for number, item in enumerate(products)
                 ),
             )
             connection.executemany(
@@ -115,7 +160,7 @@ def write_catalog(path: Path, products: Iterable[Product], images: Iterable[Imag
                 (
                     (
                         image.row,
-                        image.product_id,
+                        numbers[image.product_id],
                         image.image_id,
                         image.url,
                         image.thumbnail_url,
@@ -134,7 +179,32 @@ def write_catalog(path: Path, products: Iterable[Product], images: Iterable[Imag
                 f"{path.name}: expected rows 0 to {counts.images - 1}, "
                 f"one for each image; found {lowest} to {highest}."
             )
+        in_order = connection.execute("SELECT product FROM image ORDER BY row")
+        layout = {
+            "product": [product for (product,) in in_order],
+            "picture": np.arange(counts.images) if pictures is None else pictures,
+        }
+        if len(layout["picture"]) != counts.images:
+            raise ValueError(
+                f"{path.name}: expected pictures of {counts.images} rows; "
+                f"found {len(layout['picture'])}."
+            )
+        connection.executemany(
+            "INSERT INTO layout VALUES (?, ?)",
+            ((name, np.asarray(rows, _ROW_NUMBER).tobytes()) for name, rows in layout.items()),
+        )
+        postings.write_postings(connection, map(_terms, products))
     return counts
+
+
+def _terms(product: Product) -> Iterator[postings.Term]:
+    """All that a product can be found by."""
+    for key, value in product.labels:
+        yield "label", key, value
+    if product.category:
+        yield "category", "", product.category
+    for name in product.product_sets:
+        yield "product set", "", name
 
 
 def open_catalog(path: Path) -> "ProductCatalog":
@@ -157,14 +227,17 @@ class ProductCatalog:
 
     Attributes:
         counts: of products and images.
+        product_of_row: int32 [images], a number for each product.
+        picture_of_row: int32 [images]; rows with the same number show the same picture.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        # One connection for all threads: it keeps the file open even when its name is removed, and
-        # a look-up takes microseconds.
-        self._connection = connection
-        self._lock = threading.Lock()
+        self._database = Database(connection)
         self.counts = _counts(connection)
+        layout = dict(self._database.all("SELECT name, numbers FROM layout"))
+        self.product_of_row = np.frombuffer(layout["product"], _ROW_NUMBER)
+        self.picture_of_row = np.frombuffer(layout["picture"], _ROW_NUMBER)
+        self._postings = Postings(self._database, self.counts.products, self.product_of_row)
 
     def image(self, row: int) -> ImageRow:
         """Return the photo at an index row; KeyError where there is none."""
@@ -172,36 +245,58 @@ class ProductCatalog:
 
     def images(self, rows: Sequence[int]) -> list[ImageRow]:
         """Return the photos at several index rows, in their order; KeyError names a missing one."""
-        found: dict[int, ImageRow] = {}
-        for start in range(0, len(rows), _ROWS_PER_QUERY):
-            some = [int(row) for row in rows[start : start + _ROWS_PER_QUERY]]
-            marks = ",".join("?" * len(some))
-            for values in self._all(f"SELECT * FROM image WHERE row IN ({marks})", some):  # noqa: S608
-                found[values[0]] = ImageRow(*values)
-        return [found[row] for row in rows]
+        found = self._database.all_in(f"{_IMAGES} WHERE row", list(map(int, rows)))
+        by_row = {values[0]: ImageRow(*values) for values in found}
+        return [by_row[row] for row in rows]
 
     def product(self, product_id: str) -> Product:
         """Return a product; KeyError where there is none."""
-        rows = self._all("SELECT * FROM product WHERE id = ?", [product_id])
+        rows = self._database.all(
+            "SELECT id, title, category, price, labels, product_sets FROM product WHERE id = ?",
+            [product_id],
+        )
         if not rows:
             raise KeyError(product_id)
-        found, title, category, price, labels = rows[0]
+        found, title, category, price, labels, product_sets = rows[0]
         pairs = tuple((key, value) for key, value in json.loads(labels))
-        return Product(found, title, category, price, pairs)
+        return Product(found, title, category, price, pairs, tuple(json.loads(product_sets)))
 
     def images_of(self, product_id: str) -> list[ImageRow]:
         """Return a product's photos by row; none where there is no such product."""
-        query = "SELECT * FROM image WHERE product_id = ? ORDER BY row"
-        return [ImageRow(*values) for values in self._all(query, [product_id])]
+        found = self._database.all(f"{_IMAGES} WHERE id = ? ORDER BY row", [product_id])
+        return [ImageRow(*values) for values in found]
+
+    def allowed_rows(self, selection: Selection) -> NDArray[np.bool_] | None:
+        """Return which rows [images] are photos of products that a selection allows; None: all.
+
+        The mask is not to be written to.
+        """
+        # What is excluded differs from caller to caller, so only the rest is worth keeping.
+        shared = replace(selection, excluded=frozenset())
+        mask = None if shared == EVERYTHING else self._postings.matching_rows(shared)
+        excluded = [
+            row
+            for (row,) in self._database.all_in(
+                "SELECT row FROM product JOIN image ON product = number WHERE id",
+                sorted(selection.excluded),
+            )
+        ]
+        if excluded:
+            mask = np.ones(self.counts.images, bool) if mask is None else mask.copy()
+            mask[excluded] = False
+        return mask
+
+    def categories(self, limit: int) -> list[str]:
+        """Return the names of categories, at most `limit`, in the order of their code points."""
+        return self._postings.values("category", limit)
+
+    def product_sets(self, limit: int) -> list[str]:
+        """Return the names of product sets, at most `limit`, in the order of their code points."""
+        return self._postings.values("product set", limit)
 
     def close(self) -> None:
         """Free the file."""
-        with self._lock:
-            self._connection.close()
-
-    def _all(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(query, values).fetchall()
+        self._database.close()
 
 
 def _counts(connection: sqlite3.Connection) -> Counts:

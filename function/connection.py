@@ -1,28 +1,26 @@
-"""What the connection of a request itself tells, whatever its headers say."""
+"""Whether the client of a request still waits for its answer."""
 
+import select
 import socket
+from collections.abc import Mapping
+from typing import Any
 
-from flask import Request
 
+def has_left(environ: Mapping[str, Any]) -> bool:
+    """Say whether the client has closed its connection.
 
-def has_left(request: Request) -> bool:
-    """Whether the client has closed its connection; False where that cannot be seen.
+    What it sent after its request, as the next one, does not count. False where the server does not
+    hand its socket over, as gunicorn does under this name.
 
-    The server's socket is looked at without taking anything from it: end of file means that the
-    client is gone, and bytes are a next request that it has sent already.
+    Args:
+        environ: of a request whose body was read.
     """
-    connection = request.environ.get("gunicorn.socket")
+    connection = environ.get("gunicorn.socket")
     if not isinstance(connection, socket.socket):
         return False
     try:
-        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
+        readable = select.poll()
+        readable.register(connection, select.POLLIN)
+        return bool(readable.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
     except OSError:
         return True
-
-
-def is_local(request: Request) -> bool:
-    """Whether a process of this machine asks, and for itself: nothing says that it is a proxy."""
-    passed_on = {"Forwarded", "X-Forwarded-For", "Via"} & set(request.headers.keys())
-    return request.remote_addr in ("127.0.0.1", "::1") and not passed_on

@@ -56,14 +56,14 @@ class Exchange:
         request: as it came.
         request_id: the caller's, where it sent a sound one; for its answer and our log.
         stopwatch: started when the request came.
-        route: the path's pattern, or "unknown".
-        cold_start: whether a search came before the release was loaded; None for other requests.
+        route: the pattern that its path fits; "" while none is known.
+        cold_start: whether it came before the release was loaded; None where that says nothing.
     """
 
     request: Request
     request_id: str
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    route: str = "unknown"
+    route: str = ""
     cold_start: bool | None = None
 
     @classmethod
@@ -79,7 +79,7 @@ class Envelope:
     Args:
         cors_origins: whose pages may read the answers; "*" among them means everybody's.
         max_body_bytes: of a request.
-        metrics: counts the answers.
+        metrics: what each answer is counted in.
     """
 
     def __init__(
@@ -110,12 +110,12 @@ class Envelope:
             reason=reason,
             cold_start=exchange.cold_start,
         )
-        self._metrics.observe(
-            route=exchange.route,
-            status=response.status_code,
-            reason=reason,
-            seconds=exchange.stopwatch.elapsed_seconds,
-            stages_ms=exchange.stopwatch.timings_ms,
+        self._metrics.observe_request(
+            exchange.route,
+            response.status_code,
+            reason,
+            exchange.stopwatch.elapsed_seconds,
+            exchange.stopwatch.timings_ms,
         )
         return response
 

@@ -8,11 +8,11 @@
     ├── LengthRequired            INVALID_ARGUMENT, 411
     ├── PayloadTooLarge           INVALID_ARGUMENT, 413
     ├── UnsupportedImage          INVALID_ARGUMENT, 415
-    ├── ClientLeft                CANCELLED, 400: nobody is there to read it
     ├── QueueFull                 RESOURCE_EXHAUSTED, 429, with Retry-After
-    ├── DeadlineExceeded          DEADLINE_EXCEEDED, 504
-    └── Unavailable               UNAVAILABLE, 503, with Retry-After
-        └── ReleaseError          no release can be served: missing, damaged, of another schema
+    ├── ClientLeft                CANCELLED, 499: for the log, nobody reads it
+    ├── Unavailable               UNAVAILABLE, 503, with Retry-After
+    │   └── ReleaseError          no release can be served: missing, damaged, of another schema
+    └── DeadlineExceeded          DEADLINE_EXCEEDED, 504, with Retry-After
 
 Messages are written for the caller: expected, found, what to do. They never carry the text of an
 internal exception.
@@ -100,19 +100,8 @@ class UnsupportedImage(FunctionError):
     default_reason = "IMAGE_TYPE_UNSUPPORTED"
 
 
-class ClientLeft(FunctionError):
-    """The client closed its connection before the work on its request began.
-
-    For the log and the counts alone: the code's own status, 499, is none that a server sends.
-    """
-
-    http_status = 400
-    status = "CANCELLED"
-    default_reason = "CLIENT_LEFT"
-
-
 class QueueFull(FunctionError):
-    """More searches wait than may."""
+    """As many searches wait already as may."""
 
     http_status = 429
     status = "RESOURCE_EXHAUSTED"
@@ -120,12 +109,12 @@ class QueueFull(FunctionError):
     retry_after_seconds = 1
 
 
-class DeadlineExceeded(FunctionError):
-    """The answer did not come in the time that a search may take."""
+class ClientLeft(FunctionError):
+    """Nobody waits for the answer any more; 499 is what Google's APIs log for that."""
 
-    http_status = 504
-    status = "DEADLINE_EXCEEDED"
-    default_reason = "DEADLINE_EXCEEDED"
+    http_status = 499
+    status = "CANCELLED"
+    default_reason = "CLIENT_LEFT"
 
 
 class Unavailable(FunctionError):
@@ -142,3 +131,12 @@ class ReleaseError(Unavailable):
 
     default_reason = "NO_VALID_RELEASE"
     retry_after_seconds = 30
+
+
+class DeadlineExceeded(FunctionError):
+    """The search took, or waited, longer than it may."""
+
+    http_status = 504
+    status = "DEADLINE_EXCEEDED"
+    default_reason = "DEADLINE_EXCEEDED"
+    retry_after_seconds = 1

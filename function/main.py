@@ -13,20 +13,25 @@ from .admission import Admission
 from .app import App
 from .envelope import Envelope
 from .metrics import Metrics
+from .processors import usable_processors
 from .service import load_service
 from .settings import Settings
 from .worker import Worker
 
 _settings = Settings.from_environment(os.environ)
-_worker = Worker(partial(load_service, _settings), wait_seconds=_settings.loading_wait_seconds)
 _admission = Admission(
-    max_running=_settings.running_searches, max_queued=_settings.max_queued_searches
+    running=_settings.max_running or usable_processors(), waiting=_settings.max_waiting
 )
-_metrics = Metrics(_admission, _worker)
+_metrics = Metrics(_admission)
+_worker = Worker(
+    partial(load_service, _settings, _metrics), wait_seconds=_settings.loading_wait_seconds
+)
 _envelope = Envelope(
-    cors_origins=_settings.cors_origins, max_body_bytes=_settings.max_body_bytes, metrics=_metrics
+    cors_origins=_settings.cors_origins,
+    max_body_bytes=_settings.max_body_bytes,
+    metrics=_metrics,
 )
-_app = App(_settings, _worker, _admission, _metrics, _envelope)
+_app = App(_settings, _worker, _envelope, _admission, _metrics)
 
 _worker.start_after_fork()
 if has_app_context():

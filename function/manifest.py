@@ -2,24 +2,31 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from operator import attrgetter
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .errors import ReleaseError
+from .processor import int8_instructions
 
 # Raised by every change that a function of the version before would misread.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MANIFEST = "manifest.json"
 EMBEDDER_ONNX = "embedder.onnx"
+EMBEDDER_INT8 = "embedder.int8.onnx"
 EMBEDDER_STABLEHLO = "embedder.stablehlo"
 CHECKPOINT = "checkpoint"
 INDEX = "index"
 CATALOG = "catalog.sqlite"
 GOLDEN = "golden.npz"
 
+Precision = Literal["float", "int8"]
+OPENVINO_PROGRAMS: dict[Precision, str] = {"float": EMBEDDER_ONNX, "int8": EMBEDDER_INT8}
+
 # What each engine needs besides the index, the catalogue and the golden vectors: files or folders.
+# Where release and processor allow, the int8 program takes the place of openvino's other.
 ENGINES = {"openvino": (EMBEDDER_ONNX,), "jax": (EMBEDDER_STABLEHLO, CHECKPOINT)}
 
 _RELEASE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
@@ -82,6 +89,35 @@ class GoldenInfo:
 
 
 @dataclass(frozen=True)
+class Int8Info:
+    """The int8 program beside the float one, as measured by the publisher.
+
+    Recall is that of the catalogue's photos, queries being parts of them: see
+    `trainer.release.precision`.
+
+    Attributes:
+        chosen: whether the release has it. Its vectors are then the index's, and what answers
+            wherever the processor can.
+        instructions: of the publisher's processor, as "amx_int8".
+        latency_ratio: the time of one photo, divided by the float program's.
+        queries: how many measured the recalls.
+        recall_at_1: of the float program for queries and catalogue.
+        recall_at_1_int8: of the int8 program for both.
+        recall_at_1_mixed: of the float program for queries to a catalogue in int8.
+        worst_cosine: the lowest between its vectors and the trained network's, of golden photos.
+    """
+
+    chosen: bool
+    instructions: str
+    latency_ratio: float
+    queries: int
+    recall_at_1: float
+    recall_at_1_int8: float
+    recall_at_1_mixed: float
+    worst_cosine: float
+
+
+@dataclass(frozen=True)
 class FileInfo:
     """One file: SHA-256 in hexadecimal, size in bytes."""
 
@@ -104,6 +140,7 @@ class Manifest:
         evaluation: retrieval results on unseen products, as `lookalike evaluate --json` prints,
             without its by_category and conventions.
         files: every other file of the release, by name relative to it.
+        int8: what was measured of an int8 program; None if none was made.
     """
 
     schema_version: int
@@ -115,14 +152,26 @@ class Manifest:
     golden: GoldenInfo
     evaluation: dict[str, Any]
     files: dict[str, FileInfo]
+    int8: Int8Info | None = None
 
     def to_json(self) -> bytes:
         """Return the manifest as UTF-8 JSON, keys sorted."""
         return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False).encode()
 
+    def precision_here(self, engine: str) -> Precision:
+        """Return the precision of the program that `engine` runs on this processor."""
+        offered = engine == "openvino" and self.int8 is not None and self.int8.chosen
+        return "int8" if offered and int8_instructions() else "float"
+
+    def programs_for(self, engine: str) -> tuple[str, ...]:
+        """Return what `engine` runs here, and its weights: names of files or folders."""
+        if self.precision_here(engine) == "int8":
+            return (EMBEDDER_INT8,)
+        return ENGINES[_known_engine(engine)]
+
     def files_for(self, engine: str) -> dict[str, FileInfo]:
-        """Return the files that `engine` needs; ReleaseError where the release lacks one."""
-        wanted = (*ENGINES[_known_engine(engine)], INDEX, CATALOG, GOLDEN)
+        """Return the files that `engine` needs here; ReleaseError where the release lacks one."""
+        wanted = (*self.programs_for(engine), INDEX, CATALOG, GOLDEN)
         needed: dict[str, FileInfo] = {}
         for part in wanted:
             found = {
@@ -191,7 +240,8 @@ def bad_field(field: str, expected: str, found: object) -> ReleaseError:
 
 
 def _decoded(kind: Any, value: Any, where: str) -> Any:
-    """Return JSON `value` as `kind`: a dataclass, dict[str, …], Literal, str, int, float or Any."""
+    """Return JSON `value` as `kind`: a dataclass, dict[str, …], Literal, str, int, float, bool,
+    Any, or one of these or None."""
     if is_dataclass(kind):
         if not isinstance(value, dict):
             raise bad_field(where, "an object", value)
@@ -199,10 +249,14 @@ def _decoded(kind: Any, value: Any, where: str) -> Any:
         parts = {}
         for field in fields(kind):
             name = f"{where}.{field.name}".lstrip(".")
+            if field.name not in value and field.default is not MISSING:
+                continue
             if field.name not in value:
                 raise bad_field(name, "a value", None)
             parts[field.name] = _decoded(hints[field.name], value[field.name], name)
         return kind(**parts)  # type: ignore[operator]  # is_dataclass admits instances too
+    if get_origin(kind) is UnionType:
+        return None if value is None else _decoded(get_args(kind)[0], value, where)
     if get_origin(kind) is dict:
         if not isinstance(value, dict):
             raise bad_field(where, "an object", value)

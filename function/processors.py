@@ -1,7 +1,7 @@
 """How many processors this process may use, of those that the machine has."""
 
-import math
 import os
+from math import ceil
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -15,11 +15,11 @@ def usable_processors(cgroup: Path = CGROUP) -> int:
     """
     # Python 3.13 has os.process_cpu_count, which knows no container's share either.
     known = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(known or 1, _share(cgroup) or known or 1))
+    share = _share(cgroup)
+    return max(1, min(known or 1, share or known or 1))
 
 
 def _share(cgroup: Path) -> int | None:
-    """Return what the container may use, rounded up; None where that is not limited."""
     try:
         if (cgroup / "cpu.max").exists():
             quota, period = (cgroup / "cpu.max").read_text().split()
@@ -28,6 +28,6 @@ def _share(cgroup: Path) -> int | None:
                 (cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
             )
         # "max" in version 2 and -1 in version 1 mean no limit.
-        return math.ceil(int(quota) / int(period)) if int(quota) > 0 else None
+        return ceil(int(quota) / int(period)) if int(quota) > 0 else None
     except (OSError, ValueError):
         return None

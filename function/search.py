@@ -1,22 +1,19 @@
 """Photo to products: the one place that joins embedder, index and catalogue."""
 
 import time
-from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .catalog import ImageRow, Product, ProductCatalog
 from .embedder import Embedder
+from .filters import EVERYTHING, Selection
 from .index import Index
 from .manifest import Manifest
-
-# Rows asked for, for each product wanted: products have several photos that look alike.
-_ROWS_PER_PRODUCT = 4
-
-# Growth of the number of rows until the page is full.
-_MORE_ROWS = 4
+from .paging import pages_of
+from .ranking import DEPTH, Ranked, rank_products
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,12 @@ class SearchResult:
 
     Attributes:
         matches: one for each product, best first.
+        next_page_token: of the page that follows; "" after the last.
         timings_ms: milliseconds spent, by stage: "embed" and "search".
     """
 
     matches: tuple[Match, ...]
+    next_page_token: str = ""
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -71,91 +70,70 @@ class SearchEngine:
         pixels: NDArray[np.uint8],
         page_size: int = 10,
         *,
+        page_token: str = "",
         score_threshold: float = -1.0,
         images_per_product: int = 1,
-        exclude_product_ids: Collection[str] = (),
+        selection: Selection = EVERYTHING,
+        collapse_duplicates: bool = False,
     ) -> SearchResult:
         """Find the products that look most like a photo.
+
+        A page is full wherever there are enough products. The pages of a query never repeat or
+        leave out a product, and end after the first `ranking.DEPTH`.
 
         Args:
             pixels: RGB [image_size, image_size, 3], as `photo.load_pixels` returns it.
             page_size: how many products, at most.
+            page_token: `next_page_token` of the page before, for the same query; "" for the first.
             score_threshold: the least cosine similarity of a product's nearest photo.
             images_per_product: how many of its photos each match brings, at most.
-            exclude_product_ids: products that are left out.
+            selection: which products may be found.
+            collapse_duplicates: of products whose nearest photo is the same picture, bring the
+                first alone.
+
+        Raises:
+            BadRequest: the token is none, or belongs to another index or query.
         """
+        fields = (
+            score_threshold,
+            images_per_product,
+            *selection.plain_values(),
+            collapse_duplicates,
+        )
+        pages = pages_of(self.manifest.index.index_id, pixels, fields)
+        place = pages.place(page_token)
+        end = min(place + page_size, DEPTH)
         start = time.perf_counter()
         (vector,) = self._embedder.embed(pixels[None])
         embedded = time.perf_counter()
-        nearest = nearest_products(
+        ranking = rank_products(
             self._index,
             self.catalog,
             vector,
-            page_size,
+            min(end + 1, DEPTH),
+            allowed=self.catalog.allowed_rows(selection),
             score_threshold=score_threshold,
-            exclude_product_ids=exclude_product_ids,
+            collapse_duplicates=collapse_duplicates,
         )
-        matches = tuple(
-            Match(
-                self.catalog.product(product_id),
-                score,
-                self._photos(product_id, photos, images_per_product),
-            )
-            for product_id, (score, photos) in nearest.items()
-        )
+        matches = self._matches(ranking[place:end], images_per_product)
         timings = {
             "embed": (embedded - start) * 1e3,
             "search": (time.perf_counter() - embedded) * 1e3,
         }
-        return SearchResult(matches, timings)
+        next_page_token = pages.token(end) if len(ranking) > end else ""
+        return SearchResult(matches, next_page_token, timings)
 
-    def _photos(self, product_id: str, found: list[ImageRow], wanted: int) -> tuple[ImageRow, ...]:
-        if len(found) < wanted:
-            seen = {image.row for image in found}
-            others = self.catalog.images_of(product_id)
-            found = found + [image for image in others if image.row not in seen]
-        return tuple(found[:wanted])
+    def _matches(self, page: list[Ranked], wanted: int) -> tuple[Match, ...]:
+        # All of a page's photos in one query.
+        found = iter(self.catalog.images([row for item in page for row in item.rows[:wanted]]))
+        return tuple(
+            self._match(item, list(islice(found, min(wanted, len(item.rows)))), wanted)
+            for item in page
+        )
 
-
-def nearest_products(
-    index: Index,
-    catalog: ProductCatalog,
-    vector: NDArray[np.float32],
-    wanted: int,
-    *,
-    score_threshold: float = -1.0,
-    exclude_product_ids: Collection[str] = (),
-) -> dict[str, tuple[float, list[ImageRow]]]:
-    """Find the products nearest to a vector, each at the place of its nearest photo.
-
-    Args:
-        index: over the catalogue's photos.
-        catalog: its rows are those of the index.
-        vector: unit vector [dim].
-        wanted: how many products, at most.
-        score_threshold: the least cosine similarity of a product's nearest photo.
-        exclude_product_ids: products that are left out.
-
-    Returns:
-        By product id, best first: the cosine similarity of its nearest photo, -1 to 1, and its
-        photos that the search came by, nearest first.
-    """
-    excluded = frozenset(exclude_product_ids)
-    # Else a page larger than the catalogue would be looked for in every row of it.
-    wanted = min(wanted, catalog.counts.products)
-    k = _ROWS_PER_PRODUCT * wanted
-    while True:
-        rows, scores = index.search(vector, k)
-        scores = np.clip(scores, -1, 1)
-        keep = scores >= score_threshold
-        products: dict[str, tuple[float, list[ImageRow]]] = {}
-        images = catalog.images(rows[keep].tolist())
-        for image, score in zip(images, scores[keep].tolist(), strict=True):
-            if image.product_id in products:
-                products[image.product_id][1].append(image)
-            elif image.product_id not in excluded and len(products) < wanted:
-                products[image.product_id] = (score, [image])
-        # Rows below the threshold came into sight, so all above it did.
-        if len(products) == wanted or k >= index.rows or not keep.all():
-            return products
-        k *= _MORE_ROWS
+    def _match(self, item: Ranked, photos: list[ImageRow], wanted: int) -> Match:
+        product = self.catalog.product(photos[0].product_id)
+        if len(photos) < wanted:
+            seen = set(item.rows)
+            photos += [x for x in self.catalog.images_of(product.id) if x.row not in seen]
+        return Match(product, item.score, tuple(photos[:wanted]))

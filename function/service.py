@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from .errors import ReleaseError
 from .loading import load_search_engine
+from .metrics import Metrics
 from .search import SearchEngine
 from .settings import Settings, variable
 from .storage import Storage, open_storage
-from .telemetry import Stopwatch
+from .telemetry import Stopwatch, log
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,8 @@ class Service:
     storage: Storage
 
 
-def load_service(settings: Settings, stopwatch: Stopwatch) -> Service:
-    """Fetch, verify and try the current release.
-
-    Args:
-        settings: which root, which engine, where to keep files.
-        stopwatch: gets the stages.
+def load_service(settings: Settings, metrics: Metrics) -> Service:
+    """Fetch, verify and try the current release; log and count how long that took.
 
     Raises:
         ReleaseError: there is none, or none that can be served.
@@ -39,7 +36,14 @@ def load_service(settings: Settings, stopwatch: Stopwatch) -> Service:
             f"{variable('root')} is not set: expected a folder or gs://bucket/prefix."
         )
     storage = open_storage(settings.root)
+    stopwatch = Stopwatch()
     engine = load_search_engine(
         storage, engine=settings.engine, cache_dir=settings.cache_dir, stopwatch=stopwatch
+    )
+    metrics.observe_release(engine.manifest, stopwatch.timings_ms)
+    log(
+        "INFO",
+        f"Release {engine.manifest.release_id} was loaded; stages overlap.",
+        timingsMs=stopwatch.timings_ms,
     )
     return Service(engine, storage)

@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .photo import DEFAULT_LIMITS, PhotoLimits
-from .processors import usable_processors
 
 PREFIX = "LOOKALIKE_"
 HERE = Path(__file__).parent
-
-# Of the server, beside those that searches hold: for health checks, pages, uploads and refusals.
-SPARE_THREADS = 6
 
 
 class BadSetting(ValueError):
@@ -25,12 +21,6 @@ class BadSetting(ValueError):
 
 def _from[T](read: Callable[[str], T], help_line: str) -> dict[str, object]:
     return {"read": read, "help": help_line}
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdecimal():
-        raise BadSetting("a whole number of at least 0")
-    return int(text)
 
 
 def _whole(text: str) -> int:
@@ -46,12 +36,6 @@ def _seconds(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 3600:
         raise BadSetting("seconds, 0 to 3600")
-    return value
-
-
-def _some_seconds(text: str) -> float:
-    if not (value := _seconds(text)):
-        raise BadSetting("seconds, more than 0, to 3600")
     return value
 
 
@@ -110,27 +94,25 @@ class Settings:
             _seconds, "how long a request waits for a release that still loads, then answers 503"
         ),
     )
-    max_running_searches: int | None = field(
+    max_running: int | None = field(
         default=None,
         metadata=_from(
-            _whole, "photos decoded and searched at once; empty: one for each processor it may use"
+            _whole, "searches that compute at once; without it, as many as there are processors"
         ),
     )
-    max_queued_searches: int = field(
-        default=8,
+    max_waiting: int = field(
+        default=16,
         metadata=_from(
-            _count,
-            "searches that wait for their turn; one more is answered 429. The server's THREADS "
-            "must be more than run and wait",
+            _whole, "searches that wait for these; one more is answered 429 with Retry-After"
         ),
     )
-    search_deadline_seconds: float = field(
+    # Less than the ten seconds that the platform leaves an instance to finish what it began.
+    deadline_seconds: float = field(
         default=8.0,
-        metadata=_from(
-            _some_seconds,
-            "how long a search may take once its upload is read, waiting included, then 504; "
-            "Cloud Run ends an instance 10 s after it said so",
-        ),
+        metadata=_from(_seconds, "how long a search may wait and take, then it is answered 504"),
+    )
+    metrics: bool = field(
+        default=True, metadata=_from(_switch, "on or off: whether /metrics answers")
     )
     max_body_bytes: int = field(
         default=28_000_000,
@@ -165,12 +147,6 @@ class Settings:
             "own /v1/images/ is given out",
         ),
     )
-    public_metrics: bool = field(
-        default=False,
-        metadata=_from(
-            _switch, "on: everybody may read /metrics; off: processes of the same machine alone"
-        ),
-    )
     branding: Path = field(
         default=HERE / "branding.toml",
         metadata=_from(Path, "file with the demo page's title, logo, accent and results"),
@@ -193,16 +169,6 @@ class Settings:
             except BadSetting as error:
                 raise BadSetting(f"{name}: expected {error}; found {text!r}.") from None
         return cls(**values)
-
-    @property
-    def running_searches(self) -> int:
-        """How many searches compute at once."""
-        return self.max_running_searches or usable_processors()
-
-    @property
-    def threads(self) -> int:
-        """How many threads the server should have, so that only searches wait for searches."""
-        return self.running_searches + self.max_queued_searches + SPARE_THREADS
 
     @property
     def photo_limits(self) -> PhotoLimits:

@@ -18,8 +18,7 @@ from flask import Request, Response
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/\d+)?(?:;.*)?")
 
-# What machines ask again and again: it would bury what people look for.
-PROBES = ("/health/", "/metrics")
+PROBES = "/health/"
 
 
 def log(severity: str, message: str, **fields: object) -> None:
@@ -44,7 +43,7 @@ def log_exception(message: str, error: BaseException, **fields: object) -> None:
 
 
 class Stopwatch:
-    """Times the stages of one request, or of a load. Threads may share one.
+    """Times the stages of one request.
 
     Attributes:
         timings_ms: milliseconds of each stage so far, by its name, rounded to 0.1.
@@ -80,12 +79,11 @@ def log_request(
     *,
     request_id: str,
     reason: str,
-    cold_start: bool | None,
+    cold_start: bool | None = None,
 ) -> None:
     """Write the one line of a request: what was asked, answered, and how long each stage took.
 
-    Health probes and collectors of metrics get none: they come every second, and loading is logged
-    where it happens.
+    Health probes get none: they come every second, and loading is logged where it happens.
 
     Args:
         request: as it came.
@@ -93,7 +91,7 @@ def log_request(
         stopwatch: started with the request.
         request_id: what the caller was told.
         reason: the error's reason; "" where there was none.
-        cold_start: whether a search came before the release was loaded; None for other requests.
+        cold_start: whether it came before the release was loaded; None where that says nothing.
     """
     if request.path.startswith(PROBES):
         return

@@ -10,10 +10,10 @@ the platform may take the processor away.
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from .errors import FunctionError, ReleaseError, Unavailable
-from .telemetry import Stopwatch, log, log_exception
+from .telemetry import log, log_exception
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 60.0
@@ -23,17 +23,11 @@ class Worker[T]:
     """Holds what `load` returned, once it did.
 
     Args:
-        load: slow; called in a thread, never twice at once, never again after it returned. It
-            times its stages with what it is given.
+        load: slow; called in a thread, never twice at once, never again after it returned.
         wait_seconds: how long `get` waits for a load under way.
-
-    Attributes:
-        timings_ms: milliseconds of each stage of the last load that returned, and its "total".
     """
 
-    timings_ms: Mapping[str, float]
-
-    def __init__(self, load: Callable[[Stopwatch], T], *, wait_seconds: float) -> None:
+    def __init__(self, load: Callable[[], T], *, wait_seconds: float) -> None:
         self._load = load
         self._wait_seconds = wait_seconds
         self._reset()
@@ -46,7 +40,6 @@ class Worker[T]:
         self._loaded: T | None = None
         self._failures = 0
         self._retry_at = 0.0
-        self.timings_ms = {}
 
     def start_after_fork(self) -> None:
         """Make every process that is forked from now on begin to load at once."""
@@ -90,13 +83,10 @@ class Worker[T]:
             self._thread.start()
 
     def _run(self) -> None:
-        stopwatch = Stopwatch()
+        start = time.monotonic()
         try:
-            with stopwatch.stage("total"):
-                loaded = self._load(stopwatch)
-            self.timings_ms = stopwatch.timings_ms
-            self._loaded = loaded
-            log("INFO", "The release is loaded.", timingsMs=self.timings_ms)
+            self._loaded = self._load()
+            log("INFO", "The release is loaded.", seconds=round(time.monotonic() - start, 3))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the worker must answer
             self._failures += 1
             delay = min(FIRST_RETRY_SECONDS * 2 ** (self._failures - 1), LONGEST_RETRY_SECONDS)

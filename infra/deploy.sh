@@ -11,7 +11,7 @@ usage: infra/deploy.sh --project ID --region REGION --root gs://BUCKET[/PREFIX] 
   --service NAME          the Cloud Run service (lookalike)
   --account EMAIL         the function's service account (NAME@ID.iam.gserviceaccount.com)
   --build-account EMAIL   the account that builds the image (NAME-build@ID.iam.gserviceaccount.com)
-  --concurrency N         requests at a time in one instance, and its threads (16)
+  --concurrency N         requests at a time in one instance, and its threads (24)
   --cpu N                 processors of one instance (2)
   --memory SIZE           memory of one instance; the release's files count against it (2Gi)
   --max-instances N       most instances at a time (10)
@@ -26,7 +26,7 @@ fail() {
 }
 
 project='' region='' root='' service=lookalike account='' build_account=''
-concurrency=16 cpu=2 memory=2Gi max_instances=10 cors_origins=''
+concurrency=24 cpu=2 memory=2Gi max_instances=10 cors_origins=''
 
 while (($#)); do
   [[ $1 == --help ]] && usage && exit

@@ -29,7 +29,8 @@ class TinyRelease:
         root: the local folder with releases/, images/ and current.json. Tests only read it.
         release_id: the one release in it.
         catalog: 6 products `p0`…`p5` with 2 photos each, 400×300 JPEG; the first photo of `p0` has
-            the URL https://shop.example/p0.jpg. One query photo of `p1`.
+            the URL https://shop.example/p0.jpg. One query photo of `p1`. Labels `shape` round (odd
+        numbers) and square; product set `first` of the first three.
         model: the random network.
     """
 
@@ -54,7 +55,8 @@ def draw_photo(product: int, view: int) -> Image.Image:
 def write_tiny_catalog(folder: Path) -> Catalog:
     """Write photos and their metadata.csv, and open them."""
     folder.mkdir(parents=True, exist_ok=True)
-    fields = ("path", "product_id", "image_url", "title", "category", "price", "labels", "role")
+    fields = ("path", "product_id", "image_url", "title", "category", "price", "labels")
+    fields += ("product_set", "role")
     with (folder / "metadata.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, fields)
         table.writeheader()
@@ -73,6 +75,7 @@ def write_tiny_catalog(folder: Path) -> Catalog:
                         "category": "shapes",
                         "price": f"{product}.00 EUR",
                         "labels": "shape=round" if product % 2 else "shape=square",
+                        "product_set": "first" if product < 3 else "",
                         "role": "catalog",
                     }
                 )

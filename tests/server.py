@@ -16,7 +16,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 import function
 from tests.ports import free_port
@@ -45,7 +44,6 @@ class RunningFunction:
 
     port: int
     log: Path
-    process: "subprocess.Popen[bytes]"
 
     @property
     def url(self) -> str:
@@ -86,14 +84,6 @@ class RunningFunction:
             "POST", "/v1/products:search", data, {"Content-Type": "application/json"}
         )
 
-    def metric(self, name: str, **labels: str) -> float:
-        """What /metrics tells, as Prometheus reads it; 0 where it tells nothing of the kind."""
-        answer = self.get("/metrics")
-        assert answer.status == 200, answer.body
-        families = text_string_to_metric_families(answer.body.decode())
-        samples = [sample for family in families for sample in family.samples]
-        return sum(one.value for one in samples if (one.name, one.labels) == (name, labels))
-
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while (answer := self.get("/health/ready")).status != 200:
@@ -125,7 +115,7 @@ def run_function(
     *,
     source: Path = SOURCE,
     python: Path | str = sys.executable,
-    threads: int = 16,
+    threads: str = "8",
     **settings: str,
 ) -> Iterator[RunningFunction]:
     """Start the function with these LOOKALIKE_ settings, until it listens; end it afterwards."""
@@ -136,7 +126,7 @@ def run_function(
         k: v for k, v in os.environ.items() if not k.startswith(("LOOKALIKE_", "PYTHONPATH"))
     }
     environment |= {f"LOOKALIKE_{name.upper()}": value for name, value in settings.items()}
-    environment["THREADS"] = str(threads)
+    environment["THREADS"] = threads
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -146,7 +136,7 @@ def run_function(
             stderr=output,
             start_new_session=True,
         )
-    running = RunningFunction(port, log, process)
+    running = RunningFunction(port, log)
     try:
         _wait_until_listening(running, process)
         yield running

@@ -34,17 +34,8 @@ class Load:
     stages: dict[str, float]
 
 
-def post(connection: http.client.HTTPConnection, photo: bytes) -> dict[str, Any]:
-    """One search; its answer. RuntimeError: it was none."""
-    status, content = send(connection, photo)
-    if status != http.HTTPStatus.OK:
-        raise RuntimeError(f"expected 200; found {status}: {content[:300]!r}")
-    answer: dict[str, Any] = json.loads(content)
-    return answer
-
-
-def send(connection: http.client.HTTPConnection, photo: bytes) -> tuple[int, bytes]:
-    """One search; status and body, whatever they are."""
+def encode(photo: bytes) -> tuple[bytes, dict[str, str]]:
+    """A search's body and headers."""
     head = (
         f"--{_BOUNDARY}\r\n"
         'Content-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
@@ -52,9 +43,19 @@ def send(connection: http.client.HTTPConnection, photo: bytes) -> tuple[int, byt
     )
     body = head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    return body, headers
+
+
+def post(connection: http.client.HTTPConnection, photo: bytes) -> dict[str, Any]:
+    """One search; its answer. RuntimeError: it was none."""
+    body, headers = encode(photo)
     connection.request("POST", PATH, body, headers)
     response = connection.getresponse()
-    return response.status, response.read()
+    content = response.read()
+    if response.status != http.HTTPStatus.OK:
+        raise RuntimeError(f"expected 200; found {response.status}: {content[:300]!r}")
+    answer: dict[str, Any] = json.loads(content)
+    return answer
 
 
 def connect(port: int) -> http.client.HTTPConnection:

@@ -56,19 +56,21 @@ class Server:
 
     name: str
     command: Sequence[str]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
 
-def framework(name: str, source: Path, target: str, environment: Mapping[str, str]) -> Server:
+def framework(
+    name: str, source: Path, target: str, environment: Mapping[str, str], threads: int = THREADS
+) -> Server:
     command = [sys.executable, "-m", "functions_framework", "--target", target]
     command += ["--source", str(source), "--host", "127.0.0.1", "--port"]
-    return Server(name, command, {"WORKERS": "1", "THREADS": str(THREADS), **environment})
+    return Server(name, command, {"WORKERS": "1", "THREADS": str(threads), **environment})
 
 
-def ours(root: str, cache: Path) -> Server:
+def ours(root: str, cache: Path, threads: int = THREADS) -> Server:
     source = Path(function.__file__).with_name("main.py")
     environment = {"LOOKALIKE_ROOT": root, "LOOKALIKE_CACHE_DIR": str(cache)}
-    return framework("lookalike", source, "lookalike", environment)
+    return framework("lookalike", source, "lookalike", environment, threads)
 
 
 def peers(folder: Path) -> list[Server]:

@@ -27,6 +27,7 @@ from flax import nnx
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from function.embedder import Embedder as Servable
 from function.embedder import open_embedder
 from function.photo import decode, resize_to_square
 from function.release import current_release_id, set_current
@@ -159,18 +160,36 @@ def shop_root() -> Path:
     storage = open_storage(root)
     if current_release_id(storage) is None:
         shop = open_shop()
-        catalog = shop.catalog()
-        embedded = EmbeddedCatalog(np.asarray(shop.rows), (None,) * len(shop.rows))
         with tempfile.TemporaryDirectory(dir=SHOP) as scratch:
             folder = Path(scratch)
-            # The golden photos are whole photos: any will do.
-            program = export_program(shop.model, IMAGE_SIZE, shop.catalogs[0], folder)
+            # Golden photos, calibration and measurement take whole photos: one pack will do.
+            program = export_program(
+                shop.model, IMAGE_SIZE, shop.catalogs[0], folder, precision="auto"
+            )
+            rows = shop.rows
+            if program.precision != "float":
+                rows = _rows_of(open_embedder(folder, "openvino", precision=program.precision))
             release = assemble_release(
-                program, embedded, catalog, folder, evaluation={}, image_base_url=None
+                program,
+                EmbeddedCatalog(np.asarray(rows), (None,) * len(rows)),
+                shop.catalog(),
+                folder,
+                evaluation={},
+                image_base_url=None,
             )
             upload(release, storage)
             set_current(storage, release.manifest.release_id, None)
     return root
+
+
+def _rows_of(embedder: Servable) -> Float[np.ndarray, "rows 512"]:
+    """The rows by another program, kept by its precision."""
+    path = SHOP / f"rows-{embedder.precision}.npy"
+    if not path.exists():
+        crops = [Crop(*crop) for crop in json.loads((SHOP / "rows.json").read_text())]
+        batches = _batches(_catalogs(), crops, f"Embedding rows, {embedder.precision}")
+        np.save(path, np.concatenate([embedder.embed(batch) for batch in batches]))
+    return np.load(path, mmap_mode="r")
 
 
 def _catalogs() -> list[Catalog]:

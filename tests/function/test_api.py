@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from contextlib import closing
 from io import BytesIO
 from typing import Any
@@ -12,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
+from function import api
 from function.api import SearchRequest, error_body, parse_search
 from function.errors import BadRequest, FunctionError, ReleaseError, UnsupportedImage
+from function.fields import FIELDS
+from function.filters import And, Label, Not, Selection
 
 PHOTO = b"\xff\xd8\xff not decoded here \xfb\xef"
 CONTENT = base64.b64encode(PHOTO).decode()
@@ -45,20 +49,45 @@ def file(data: bytes = PHOTO) -> tuple[BytesIO, str]:
 
 
 def test_both_forms_say_the_same() -> None:
-    expected = SearchRequest(PHOTO, "", 3, 0.25, 2, frozenset({"a", "b,c"}))
+    selection = Selection(
+        And((Label("color", "red"), Not(Label("style", "kids")))),
+        frozenset({"shoes", "bags"}),
+        "summer",
+        frozenset({"a", "b,c"}),
+    )
+    expected = SearchRequest(
+        PHOTO,
+        "",
+        page_size=3,
+        page_token="next",  # noqa: S106 - a place, no secret
+        score_threshold=0.25,
+        images_per_product=2,
+        selection=selection,
+        collapse_duplicates=True,
+    )
     form = as_form(
         image=file(),
         pageSize="3",
+        pageToken="next",
         scoreThreshold="0.25",
         imagesPerProduct="2",
+        filter="color=red AND NOT style=kids",
+        productCategories=["shoes", "bags"],
+        productSet="productSets/summer",
+        collapseDuplicates="true",
         excludeProductIds=["a", "products/b,c"],
     )
     assert parse(form) == expected
     body = {
         "image": {"content": CONTENT},
         "pageSize": 3,
+        "pageToken": "next",
         "scoreThreshold": 0.25,
         "imagesPerProduct": 2,
+        "filter": "color=red AND NOT style=kids",
+        "productCategories": ["bags", "shoes"],
+        "productSet": "summer",
+        "collapseDuplicates": True,
         "excludeProductIds": ["products/a", "b,c"],
     }
     assert parse(as_json(body)) == expected
@@ -69,6 +98,17 @@ def test_only_the_photo_is_needed() -> None:
     assert parse(as_json({"image": {"content": CONTENT}})) == SearchRequest(PHOTO)
     source = {"image": {"source": {"imageUri": "gs://bucket/photo.jpg"}}}
     assert parse(as_json(source)) == SearchRequest(image_uri="gs://bucket/photo.jpg")
+
+
+def test_every_field_is_documented() -> None:
+    documented = re.findall(r"^    (\w+)  ", api.__doc__ or "", re.MULTILINE)
+    assert documented == list(FIELDS)
+
+
+def test_empty_text_is_an_absent_field() -> None:
+    empty = {"filter": " ", "productSet": "", "pageToken": ""}
+    assert parse(as_form(image=file(), **empty)) == SearchRequest(PHOTO)
+    assert parse(as_json({"image": {"content": CONTENT}, **empty})) == SearchRequest(PHOTO)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +160,17 @@ IMAGE = {"content": CONTENT}
         ({"image": IMAGE, "excludeProductIds": "a"}, "FIELD_INVALID", "excludeProductIds"),
         ({"image": IMAGE, "excludeProductIds": [""]}, "FIELD_INVALID", "a list of 1"),
         ({"image": IMAGE, "excludeProductIds": ["a"] * 1001}, "FIELD_INVALID", "up to 1000"),
+        ({"image": IMAGE, "excludeProductIds": ["\ud800"]}, "FIELD_INVALID", "a list of 1"),
+        ({"image": IMAGE, "productCategories": "shoes"}, "FIELD_INVALID", "productCategories"),
+        ({"image": IMAGE, "productCategories": ["a"] * 101}, "FIELD_INVALID", "up to 100"),
+        ({"image": IMAGE, "productSet": ["summer"]}, "FIELD_INVALID", "productSet"),
+        ({"image": IMAGE, "productSet": "s" * 1025}, "FIELD_INVALID", "up to 1024 characters"),
+        ({"image": IMAGE, "filter": 5}, "FIELD_INVALID", "filter: expected text; found 5"),
+        ({"image": IMAGE, "filter": "\udfff=1"}, "FIELD_INVALID", "filter: expected text"),
+        ({"image": IMAGE, "filter": "color"}, "FILTER_INVALID", "character 6: expected ="),
+        ({"image": IMAGE, "collapseDuplicates": "true"}, "FIELD_INVALID", "true or false"),
+        ({"image": IMAGE, "collapseDuplicates": 1}, "FIELD_INVALID", "found 1"),
+        ({"image": IMAGE, "pageToken": None}, "FIELD_INVALID", "pageToken: .* found nothing"),
     ],
 )
 def test_what_json_cannot_say_is_named(body: object, reason: str, says: str) -> None:
@@ -139,6 +190,9 @@ def test_what_json_cannot_say_is_named(body: object, reason: str, says: str) -> 
         ({"image": file(), "pageSize": "many"}, "FIELD_INVALID", "found 'many'"),
         ({"image": file(), "pageSize": ["1", "2"]}, "FIELD_INVALID", "a list of 2"),
         ({"image": file(), "scoreThreshold": "nan"}, "FIELD_INVALID", "scoreThreshold"),
+        ({"image": file(), "filter": ["a=1", "b=2"]}, "FIELD_INVALID", "filter: .* a list of 2"),
+        ({"image": file(), "filter": "(a=1"}, "FILTER_INVALID", "character 5: expected AND"),
+        ({"image": file(), "collapseDuplicates": "yes"}, "FIELD_INVALID", "found 'yes'"),
     ],
 )
 def test_what_a_form_cannot_say_is_named(fields: dict[str, Any], reason: str, says: str) -> None:
@@ -153,14 +207,13 @@ def test_another_content_type_is_refused_by_name() -> None:
     assert caught.value.reason == "CONTENT_TYPE_UNSUPPORTED"
 
 
-FIELDS = ["image", "content", "source", "imageUri", "pageSize", "scoreThreshold"]
-FIELDS += ["imagesPerProduct", "excludeProductIds", "x"]
+NAMES = ["image", "content", "source", "imageUri", "x", *FIELDS]
 NESTED = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(FIELDS),
+            st.sampled_from(NAMES),
             inner,
             max_size=4,
         )

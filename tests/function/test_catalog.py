@@ -11,7 +11,14 @@ from function.errors import ReleaseError
 from function.manifest import Counts
 
 PRODUCTS = (
-    Product("42", "Red shoe", "apparel", "49.00 EUR", (("color", "red"), ("color", "white"))),
+    Product(
+        "42",
+        "Red shoe",
+        "apparel",
+        "49.00 EUR",
+        (("color", "red"), ("color", "white")),
+        ("summer", "sale"),
+    ),
     Product("7 'ö\"; --", "日本の靴"),
 )
 IMAGES = (
@@ -73,7 +80,7 @@ def test_threads_share_it_and_a_removed_file_still_answers(
 def test_reading_leaves_no_trace(path: Path, catalog: ProductCatalog) -> None:
     before = path.read_bytes()
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        catalog._connection.execute("DELETE FROM product")
+        catalog._database.all("DELETE FROM product")
     assert list(path.parent.iterdir()) == [path]
     assert path.read_bytes() == before
     catalog.close()
@@ -83,7 +90,11 @@ def test_reading_leaves_no_trace(path: Path, catalog: ProductCatalog) -> None:
     ("products", "images", "message"),
     [
         ([Product("a"), Product("a")], [], "UNIQUE"),
-        ([Product("a")], [ImageRow(0, "b", "x")], "FOREIGN KEY"),
+        (
+            [Product("a")],
+            [ImageRow(0, "b", "x")],
+            "expected images of the products given; found one of 'b'",
+        ),
         ([Product("a")], [ImageRow(0, "a", "x"), ImageRow(0, "a", "y")], "UNIQUE"),
         ([Product("a")], [ImageRow(0, "a", "x"), ImageRow(2, "a", "y")], "expected rows 0 to 1"),
     ],

@@ -12,9 +12,7 @@ from function.admission import Admission
 from function.envelope import Envelope, Exchange, json_response
 from function.errors import FunctionError, ReleaseError
 from function.metrics import Metrics
-from function.service import Service
 from function.storage import StorageError
-from function.worker import Worker
 
 SECRET = "the text of an internal exception"  # noqa: S105 - no password
 
@@ -26,13 +24,8 @@ def client_of(
     max_body_bytes: int = 1000,
 ) -> FlaskClient:
     server = Flask("test")
-    admission = Admission(max_running=1, max_queued=0)
-    worker: Worker[Service] = Worker(lambda _: pytest.fail("nothing is loaded"), wait_seconds=0)
-    envelope = Envelope(
-        cors_origins=cors_origins,
-        max_body_bytes=max_body_bytes,
-        metrics=Metrics(admission, worker),
-    )
+    metrics = Metrics(Admission(running=1, waiting=0))
+    envelope = Envelope(cors_origins=cors_origins, max_body_bytes=max_body_bytes, metrics=metrics)
     envelope.attach(server)
     methods = ["GET", "POST", "OPTIONS"]
     server.add_url_rule(

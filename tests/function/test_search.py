@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from function.catalog import ImageRow, Product, open_catalog, write_catalog
 from function.errors import ReleaseError
+from function.filters import Selection
 from function.index import NumpyIndex
 from function.loading import load_search_engine
-from function.manifest import CATALOG, GOLDEN, MANIFEST, parse_manifest
+from function.manifest import CATALOG, GOLDEN, MANIFEST, SCHEMA_VERSION, parse_manifest
 from function.photo import load_pixels
 from function.release import file_info
 from function.search import SearchEngine
@@ -74,8 +75,9 @@ def test_excluded_products_make_room_for_the_next(
     engine: SearchEngine, photos: list[NDArray[np.uint8]]
 ) -> None:
     order = found(engine, photos[0], 6)
-    assert found(engine, photos[0], 2, exclude_product_ids=order[:3]) == order[3:5]
-    assert found(engine, photos[0], 2, exclude_product_ids={*order}) == []
+    some, all_of_them = (Selection(excluded=frozenset(x)) for x in (order[:3], order))
+    assert found(engine, photos[0], 2, selection=some) == order[3:5]
+    assert found(engine, photos[0], 2, selection=all_of_them) == []
 
 
 def test_the_threshold_is_the_least_score(
@@ -192,7 +194,10 @@ def change(path: str, value: object) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (flip_a_golden_vector, r"golden.npz: vector 2 of 4: .*at least 0\.999.*found -(1|0\.9)"),
+        (
+            flip_a_golden_vector,
+            r"float vector 2 of 4: .*at least 0\.999.*found -(1|0\.9)",
+        ),
         (lengthen_golden_vectors, r"golden.npz: .*vectors \[n, 16\].*found .*\[4, 32\]"),
         (write_nonsense_for_golden, "golden.npz: expected pixels and vectors"),
         (drop_a_row_of_the_catalogue, "catalogue's counts: .*products=6.*found .*images=11"),
@@ -201,7 +206,7 @@ def change(path: str, value: object) -> Callable[[Path], None]:
             r"embedder's embedding size: expected 512, as model\.embedding_dim .* found 16",
         ),
         (change("model.image_size", 224), "embedder's image size: expected 224.* found 32"),
-        (change("schema_version", 99), "schema_version: expected 1, found 99"),
+        (change("schema_version", 99), f"schema_version: expected {SCHEMA_VERSION}, found 99"),
     ],
 )
 def test_parts_that_do_not_belong_together_are_refused(

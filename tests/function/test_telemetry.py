@@ -25,7 +25,6 @@ def logged(
         stopwatch,
         request_id="r1",
         reason="" if status < 400 else "NOT_FOUND",
-        cold_start=None if status < 400 else False,
     )
     (line,) = capsys.readouterr().out.splitlines()
     return json.loads(line)  # type: ignore[no-any-return]
@@ -39,7 +38,6 @@ def test_a_request_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert line["timingsMs"].keys() == {"decode"}  # type: ignore[attr-defined]
     assert line["httpRequest"]["status"] == 200  # type: ignore[index]
     assert "reason" not in line
-    assert "coldStart" not in line
     assert "secret" not in json.dumps(line)
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from function import worker as worker_module
 from function.errors import ReleaseError, Unavailable
-from function.telemetry import Stopwatch
 from function.worker import Worker
 
 
@@ -25,11 +24,7 @@ class Loader:
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
-    def __call__(self, stopwatch: Stopwatch) -> str:
-        with stopwatch.stage("loading"):
-            return self._load()
-
-    def _load(self) -> str:
+    def __call__(self) -> str:
         self.calls += 1
         self.may_go_on.wait(10)
         if self.calls <= self.failures:
@@ -64,19 +59,6 @@ def test_a_request_waits_only_so_long() -> None:
     wait_until_ready(worker)
     assert worker.get(wait=False) == "loaded"
     assert load.calls == 1
-
-
-def test_the_stages_of_a_load_are_told_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    worker = Worker(Loader(), wait_seconds=10)
-    assert not worker.timings_ms
-    assert worker.get() == "loaded"
-    assert worker.timings_ms.keys() == {"loading", "total"}
-    wait_for_line = time.monotonic() + 10
-    lines = ""
-    while not lines:
-        assert time.monotonic() < wait_for_line
-        lines += capsys.readouterr().out
-    assert json.loads(lines)["timingsMs"] == worker.timings_ms
 
 
 def test_a_failed_load_is_told_and_tried_again_later(
@@ -120,7 +102,7 @@ FORK = """
 import os, sys, time
 from function.worker import Worker
 
-def load(stopwatch):
+def load():
     print("load", os.getpid() == parent, flush=True)
     return "loaded"
 

@@ -15,12 +15,12 @@ import yaml
 
 from function.settings import Settings
 
+# What Cloud Run gives an instance to finish what it has begun.
+SECONDS_FROM_SIGTERM_TO_SIGKILL = 10
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "infra" / "deploy.sh"
 README = REPOSITORY / "infra" / "README.md"
-
-# What Cloud Run gives an instance to finish what it has begun.
-SECONDS_FROM_SIGTERM_TO_SIGKILL = 10
 
 # Those that every build of a trigger knows.
 BUILT_IN_SUBSTITUTIONS = {"PROJECT_ID", "PROJECT_NUMBER", "LOCATION", "BUILD_ID", "COMMIT_SHA"}
@@ -102,20 +102,19 @@ def test_deploy_serves_the_root_with_as_many_threads_as_requests(deploy):
     command = the_command(deploy)
     assert "--function=lookalike" in command
     assert "--source=function" in command
-    assert "--concurrency=16" in command
-    assert "--update-env-vars=^|^LOOKALIKE_ROOT=gs://shop-1/looks|THREADS=16" in command
+    assert "--concurrency=24" in command
+    assert "--update-env-vars=^|^LOOKALIKE_ROOT=gs://shop-1/looks|THREADS=24" in command
 
 
 def test_deploy_leaves_threads_to_those_who_need_not_wait_for_a_search(deploy):
     fields = dict(item.split("=", 1) for item in the_command(deploy) if "=" in item)
-    processors = int(fields["--cpu"])
-    assert int(fields["--concurrency"]) == Settings(max_running_searches=processors).threads
+    assert int(fields["--concurrency"]) > int(fields["--cpu"]) + Settings().max_waiting
 
 
 def test_the_platform_waits_longer_than_a_search_may_take(deploy):
     (timeout,) = [item for item in the_command(deploy) if item.startswith("--timeout=")]
-    assert int(timeout.removeprefix("--timeout=")) > Settings().search_deadline_seconds
-    assert Settings().search_deadline_seconds < SECONDS_FROM_SIGTERM_TO_SIGKILL
+    assert int(timeout.removeprefix("--timeout=")) > Settings().deadline_seconds
+    assert Settings().deadline_seconds < SECONDS_FROM_SIGTERM_TO_SIGKILL
 
 
 def test_deploy_leaves_origins_that_it_is_not_given_as_they_are(deploy):

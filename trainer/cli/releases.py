@@ -1,6 +1,6 @@
 """`lookalike publish`, `serve`, `search` and `releases`: from a run to answers."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -25,13 +25,17 @@ class Publish:
     """Where releases are kept: a folder or gs://bucket/prefix."""
     image_base_url: str | None = None
     """Where <root>/images is public, as a CDN; else the function serves the photos itself."""
+    precision: Literal["auto", "float", "int8"] = "auto"
+    """What serves: int8 if it is measured to gain much and lose little (auto), always, or never."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
     json: bool = False
     """Print the release as JSON on stdout, and nothing else there."""
 
     def __call__(self) -> None:
-        """Publish and print the release's id."""
+        """Publish, and print the release's id and what int8 was measured to do."""
+        from function.release import read_manifest
+        from function.storage import open_storage
         from trainer.data.catalog import open_catalog
         from trainer.release.from_run import publish_run
 
@@ -40,11 +44,22 @@ class Publish:
             open_catalog(self.catalog),
             self.root,
             image_base_url=self.image_base_url,
+            precision=self.precision,
             on_bad_photo=self.on_bad_photo,
         )
+        int8 = read_manifest(open_storage(self.root), release_id).int8
         if self.json:
-            print_json({"release_id": release_id, "root": self.root})
+            measured = asdict(int8) if int8 is not None else None
+            print_json({"release_id": release_id, "root": self.root, "int8": measured})
         else:
+            if int8 is not None:
+                console.print(
+                    f"int8 {'serves' if int8.chosen else 'was not worth it'}: "
+                    f"{int8.latency_ratio:.2f} × the time of float; recall@1 "
+                    f"{100 * int8.recall_at_1_int8:.1f} %, float {100 * int8.recall_at_1:.1f} %, "
+                    f"a float query to int8 rows {100 * int8.recall_at_1_mixed:.1f} % "
+                    f"({int8.queries} queries from the catalogue)"
+                )
             console.print(f"[green]✓[/] Release {release_id} is current in {self.root}")
 
 

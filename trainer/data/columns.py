@@ -17,6 +17,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "category": ("category", "product_category"),
     "price": ("price",),
     "labels": ("labels", "product_labels", "attributes"),
+    "product_sets": ("product_set", "product_sets", "product_set_id"),
     "role": ("role",),
     "split": ("split",),
 }
@@ -25,6 +26,8 @@ IGNORED = ("variant", "licence", "license", "source", "width", "height")
 
 ROLES: Mapping[str, Role] = {"": "", "catalog": "catalog", "query": "query"}
 SPLITS: Mapping[str, SplitName] = {"": "", "train": "train", "test": "test"}
+
+_MANY = ("labels", "product_sets")
 
 _FIELD_OF_ALIAS = {alias: field for field, aliases in ALIASES.items() for alias in aliases}
 
@@ -89,7 +92,7 @@ def _known_columns(table: Table) -> dict[str, str]:
 
 def _photo(row: int, values: Mapping[str, object], uris: bool) -> Photo:
     text = {
-        field: _text(field, value) for field, value in values.items() if field not in ("", "labels")
+        field: _text(field, value) for field, value in values.items() if field not in ("", *_MANY)
     }
     role, split = text.get("role", "").casefold(), text.get("split", "").casefold()
     if role not in ROLES:
@@ -107,6 +110,7 @@ def _photo(row: int, values: Mapping[str, object], uris: bool) -> Photo:
         category=text.get("category", ""),
         price=text.get("price", ""),
         labels=tuple(_labels(values.get("labels"))),
+        product_sets=tuple(_names("product_sets", values.get("product_sets"))),
         role=ROLES[role],
         split=SPLITS[split],
         row=row,
@@ -122,6 +126,14 @@ def _text(field: str, value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
+
+
+def _names(field: str, value: object) -> Iterator[str]:
+    """Yield the names of "a;b" or ["a", "b"]."""
+    parts = value if isinstance(value, list) else _text(field, value).split(";")
+    for part in parts:
+        if name := _text(field, part).strip():
+            yield name
 
 
 def _labels(value: object) -> Iterator[tuple[str, str]]:

@@ -108,6 +108,9 @@ def write_listing(path: Path, photos: Sequence[Photo], places: Sequence[tuple[in
             [[{"key": key, "value": value} for key, value in photo.labels] for photo in photos],
             labels,
         ),
+        "product_sets": arrow.array(
+            [photo.product_sets for photo in photos], arrow.list_(arrow.string())
+        ),
         "row": arrow.array([photo.row for photo in photos], arrow.int64()),
         "record": arrow.array([record for record, _ in places], arrow.int64()),
         "size_bytes": arrow.array([size for _, size in places], arrow.int64()),
@@ -128,9 +131,12 @@ def _read_listing(
             Photo(
                 **dict(zip(_TEXT_COLUMNS, values, strict=True)),
                 labels=tuple((label["key"], label["value"]) for label in labels),
+                product_sets=tuple(product_sets),
                 row=row,
             )
-            for *values, labels, row in zip(*texts, columns["labels"], columns["row"], strict=True)
+            for *values, labels, product_sets, row in zip(
+                *texts, columns["labels"], columns["product_sets"], columns["row"], strict=True
+            )
         )
         records, sizes = columns["record"], columns["size_bytes"]
     except (arrow.ArrowInvalid, OSError, KeyError) as error:

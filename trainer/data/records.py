@@ -30,6 +30,8 @@ class Photo:
     price: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     """(key, value) pairs in the order of the source; a key may come more than once."""
+    product_sets: tuple[str, ...] = ()
+    """Names of the sets that a search may be narrowed to, in the order of the source."""
     role: Role = ""
     """'catalog': the shop's own picture; 'query': a customer's photo; empty: either."""
     split: SplitName = ""

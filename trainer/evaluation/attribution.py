@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from function.catalog import ProductCatalog
 from function.index import SEARCH, ApproximateSearch, Index, NumpyIndex, open_index
-from function.search import nearest_products
+from function.ranking import rank_products
 
 Step = Literal["trained", "export", "quantisation", "pruning", "reordering"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -191,7 +191,9 @@ def attribute(
         pages = []
         for vector, row in zip(vectors, queries.own_rows.tolist(), strict=True):
             searched = index if row < 0 else WithoutRow(index, row)
-            pages.append(tuple(nearest_products(searched, catalog, vector, max(DEPTHS))))
+            ranking = rank_products(searched, catalog, vector, max(DEPTHS))
+            nearest = catalog.images([item.rows[0] for item in ranking])
+            pages.append(tuple(photo.product_id for photo in nearest))
             on_progress(1)
         answers.append(Answers(step, pages))
     return Attribution(queries, answers)

@@ -61,4 +61,7 @@ def read_embeddings(run: Run, suffix: str) -> Embeddings | None:
 
 def _photo(values: dict[str, object]) -> Photo:
     labels: list[list[str]] = values["labels"]  # type: ignore[assignment]
-    return Photo(**{**values, "labels": tuple(map(tuple, labels))})  # type: ignore[arg-type]
+    # Runs that were evaluated before there were product sets have none.
+    names: list[str] = values.get("product_sets", [])  # type: ignore[assignment]
+    many = {"labels": tuple(map(tuple, labels)), "product_sets": tuple(names)}
+    return Photo(**{**values, **many})  # type: ignore[arg-type]

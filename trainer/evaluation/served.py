@@ -14,9 +14,9 @@ from function.catalog import ProductCatalog, open_catalog
 from function.embedder import Embedder as FunctionEmbedder
 from function.embedder import open_embedder
 from function.errors import ReleaseError
+from function.golden import check_golden
 from function.index import DATASET
-from function.loading import check_golden
-from function.manifest import CATALOG, GOLDEN, INDEX
+from function.manifest import CATALOG, GOLDEN, INDEX, Precision
 from function.release import LocalRelease, current_release_id, fetch_release
 from function.storage import open_storage
 from trainer.data.records import Catalog, Photo
@@ -97,7 +97,8 @@ def served_recall(
                 f"other than the queries themselves; {catalog.name} has none."
             )
         photos = catalog.subset(asked.photos)
-        program = open_embedder(release.folder, ENGINE)
+        precision = release.manifest.precision_here(ENGINE)
+        program = open_embedder(release.folder, ENGINE, precision=precision)
         kind = release.manifest.index.kind
         vectors = [
             embed_photos(
@@ -139,6 +140,8 @@ def served_recall(
 
 class _Trained:
     """The run's network in float32, as the function knows a network."""
+
+    precision: Precision = "float"
 
     def __init__(self, model: Embedder, image_size: int) -> None:
         config = replace(model.config, dtype="float32")

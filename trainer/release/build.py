@@ -16,7 +16,8 @@ from jaxtyping import Float, UInt8
 from function.catalog import ImageRow, Product, write_catalog
 from function.embedder import open_embedder
 from function.errors import ReleaseError
-from function.loading import check_golden, open_release
+from function.golden import check_golden, write_golden
+from function.loading import open_release
 from function.manifest import (
     CATALOG,
     CHECKPOINT,
@@ -30,8 +31,10 @@ from function.manifest import (
     FileInfo,
     GoldenInfo,
     IndexInfo,
+    Int8Info,
     Manifest,
     ModelInfo,
+    Precision,
 )
 from function.photo import load_pixels
 from function.release import LocalRelease, file_info
@@ -43,6 +46,7 @@ from trainer.progress import console
 from trainer.release.embedding import EmbeddedCatalog, decoded, embed_catalog, read_photo
 from trainer.release.images import ImageStore, StoredPhoto
 from trainer.release.indexing import build_index
+from trainer.release.precision import PrecisionChoice, make_int8
 from trainer.release.program import export_onnx, export_stablehlo
 
 # Photos whose vectors every function checks before it serves: each costs a cold start one
@@ -61,11 +65,18 @@ class Program:
 
     Attributes:
         model: what the manifest says about it.
-        worst_cosine: the serving engine's least agreement with Flax on the golden photos.
+        worst_cosine: the float program's least agreement with Flax on the golden photos.
+        int8: what was measured of an int8 program; None if none was made.
     """
 
     model: ModelInfo
     worst_cosine: float
+    int8: Int8Info | None = None
+
+    @property
+    def precision(self) -> Precision:
+        """Of what embeds the catalogue."""
+        return "int8" if self.int8 is not None and self.int8.chosen else "float"
 
 
 def build_release(
@@ -77,6 +88,7 @@ def build_release(
     images: ImageStore,
     evaluation: Mapping[str, Any],
     image_base_url: str | None,
+    precision: PrecisionChoice,
     workers: int | None,
 ) -> LocalRelease:
     """Write a release, tried as a function would try it, into an existing, empty folder.
@@ -88,8 +100,10 @@ def build_release(
     """
     try:
         with console.status("Writing the serving program and trying it…"):
-            program = export_program(model, image_size, catalog, folder)
-        embedder = open_embedder(folder, SERVING_ENGINE)
+            program = export_program(
+                model, image_size, catalog, folder, precision=precision, workers=workers
+            )
+        embedder = open_embedder(folder, SERVING_ENGINE, precision=program.precision)
         embedded = embed_catalog(catalog, embedder, images, workers=workers)
         return assemble_release(
             program,
@@ -126,7 +140,7 @@ def assemble_release(
     with console.status("Building the index and measuring its recall…"):
         built = build_index(embedded.vectors, folder / INDEX)
     rows = image_rows(catalog.photos, embedded.stored, image_base_url)
-    counts = write_catalog(folder / CATALOG, products(catalog.photos), rows)
+    counts = write_catalog(folder / CATALOG, products(catalog.photos), rows, embedded.pictures)
     files = {
         path.relative_to(folder).as_posix(): file_info(path)
         for path in sorted(folder.rglob("*"))
@@ -144,6 +158,7 @@ def assemble_release(
         golden=GoldenInfo(min(GOLDEN_PHOTOS, len(catalog.photos)), program.worst_cosine),
         evaluation=dict(evaluation),
         files=files,
+        int8=program.int8,
     )
     # Equal ids therefore mean equal bytes, even of two publishers in the same millisecond.
     content = hashlib.sha256(manifest.to_json()).hexdigest()[:8]
@@ -155,11 +170,23 @@ def assemble_release(
     return release
 
 
-def export_program(model: Embedder, image_size: int, catalog: Catalog, folder: Path) -> Program:
-    """Write both programs, the weights, and the golden photos with Flax's own float32 vectors.
+def export_program(
+    model: Embedder,
+    image_size: int,
+    catalog: Catalog,
+    folder: Path,
+    *,
+    precision: PrecisionChoice = "float",
+    workers: int | None = None,
+) -> Program:
+    """Write the programs, the weights, and the golden photos with Flax's own float32 vectors.
+
+    Args:
+        model, image_size, catalog, precision, workers: as for `publish`.
+        folder: existing, and empty.
 
     Raises:
-        PublishError: a golden photo cannot be read.
+        PublishError: a photo cannot be read, or as `make_int8`.
         ReleaseError: an engine cannot run its program, or gives other vectors than Flax.
     """
     flat = {name: np.asarray(value) for name, value in to_flat(model).items()}
@@ -171,18 +198,23 @@ def export_program(model: Embedder, image_size: int, catalog: Catalog, folder: P
     pixels = np.stack([_pixels(catalog, photos[number], image_size) for number in chosen])
     reference = from_flat(replace(model.config, dtype="float32"), flat)
     vectors = np.asarray(nnx.jit(reference)(jnp.asarray(pixels)), np.float32)
-    np.savez_compressed(folder / GOLDEN, pixels=pixels, vectors=vectors)
+    golden: dict[str, Float[np.ndarray, "photos dim"]] = {"float": vectors}
+    write_golden(folder / GOLDEN, pixels, golden)
     worst = {
-        engine: check_golden(open_embedder(folder, engine), folder / GOLDEN)[1]
+        engine: check_golden(open_embedder(folder, engine), folder / GOLDEN)[1]["float"]
         for engine in ENGINES
     }
+    int8 = make_int8(folder, catalog, (pixels, vectors), precision, workers=workers)
+    if int8 is not None and int8.chosen:
+        golden["int8"] = open_embedder(folder, SERVING_ENGINE, precision="int8").embed(pixels)
+        write_golden(folder / GOLDEN, pixels, golden)
     info = ModelInfo(
         model_id=_model_id(model, image_size, flat),
         architecture=model.config.architecture,
         embedding_dim=model.config.output_dim,
         image_size=image_size,
     )
-    return Program(info, worst[SERVING_ENGINE])
+    return Program(info, worst[SERVING_ENGINE], int8)
 
 
 def _pixels(catalog: Catalog, photo: Photo, size: int) -> UInt8[np.ndarray, "size size 3"]:
@@ -213,7 +245,10 @@ def _files_id(files: Mapping[str, FileInfo]) -> str:
 
 
 def products(photos: tuple[Photo, ...]) -> list[Product]:
-    """Merge what the photos of a product say: the first title, category and price; all labels."""
+    """Merge what the photos of a product say.
+
+    That is the first title, category and price, and all labels and product sets.
+    """
     merged: dict[str, Product] = {}
     for photo in photos:
         known = merged.get(photo.product_id, Product(photo.product_id))
@@ -223,6 +258,7 @@ def products(photos: tuple[Photo, ...]) -> list[Product]:
             known.category or photo.category,
             known.price or photo.price,
             tuple(dict.fromkeys(known.labels + photo.labels)),
+            tuple(dict.fromkeys(known.product_sets + photo.product_sets)),
         )
     return list(merged.values())
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int
 
 from function.embedder import Embedder
 from function.errors import FunctionError
@@ -17,12 +18,11 @@ from function.storage import StorageError
 from trainer.data.records import Catalog, Photo
 from trainer.errors import PublishError
 from trainer.progress import progress_bar
+from trainer.release.copies import Signature, same_pictures, signature
 from trainer.release.images import ImageStore, StoredPhoto
 
-_BATCH = 16
-
-# Photos decoded ahead of the network, in batches: enough to hide one slow read.
-_BATCHES_AHEAD = 3
+# Photos under way: enough to hide one slow read.
+_AHEAD = 48
 
 
 @dataclass(frozen=True)
@@ -32,46 +32,55 @@ class EmbeddedCatalog:
     Attributes:
         vectors: unit rows.
         stored: where the photo was stored; None for one that has a URL.
+        pictures: the first photo that shows the same picture; None: each shows its own.
     """
 
     vectors: Float[np.ndarray, "photos dim"]
     stored: tuple[StoredPhoto | None, ...]
+    pictures: Int[np.ndarray, " photos"] | None = None
 
 
 def embed_catalog(
     catalog: Catalog, embedder: Embedder, images: ImageStore, *, workers: int | None = None
 ) -> EmbeddedCatalog:
-    """Embed every photo, and store those that have no URL.
+    """Embed every photo, store those that have no URL, and group those that are copies.
 
     Args:
         catalog: photos that can be decoded.
         embedder: the serving program.
         images: takes the photos without a URL.
-        workers: threads that read, decode and store; None: one per processor.
+        workers: threads that read, decode, embed and store; None: one per processor.
 
     Raises:
         PublishError: a photo cannot be read, with its name and row.
     """
 
-    def prepare(photo: Photo) -> tuple[UInt8[np.ndarray, "size size 3"], StoredPhoto | None]:
+    def embed(photo: Photo) -> _Embedded:
         data = read_photo(catalog, photo)
-        with_pixels = decoded(photo, lambda: load_pixels(data, embedder.image_size))
+        pixels = decoded(photo, lambda: load_pixels(data, embedder.image_size))
         stored = None if photo.image_url else decoded(photo, lambda: images.add(data))
-        return with_pixels, stored
+        return _Embedded(embedder.embed(pixels[None]), signature(pixels), stored)
 
-    vectors: list[Float[np.ndarray, "batch dim"]] = []
+    vectors: list[Float[np.ndarray, "1 dim"]] = []
+    signatures: list[Signature] = []
     stored: list[StoredPhoto | None] = []
     total = len(catalog.photos)
     with (
         ThreadPoolExecutor(workers or os.cpu_count()) as pool,
         progress_bar("Embedding photos", total) as bar,
     ):
-        prepared = _ahead(pool, prepare, iter(catalog.photos))
-        while batch := list(islice(prepared, _BATCH)):
-            vectors.append(embedder.embed(np.stack([pixels for pixels, _ in batch])))
-            stored += [where for _, where in batch]
-            bar.advance(len(batch))
-    return EmbeddedCatalog(np.concatenate(vectors), tuple(stored))
+        for photo in _ahead(pool, embed, iter(catalog.photos)):
+            vectors.append(photo.vector)
+            signatures.append(photo.signature)
+            stored.append(photo.stored)
+            bar.advance(1)
+    return EmbeddedCatalog(np.concatenate(vectors), tuple(stored), same_pictures(signatures))
+
+
+class _Embedded(NamedTuple):
+    vector: Float[np.ndarray, "1 dim"]
+    signature: Signature
+    stored: StoredPhoto | None
 
 
 def _ahead[T, R](
@@ -81,7 +90,7 @@ def _ahead[T, R](
     pending: deque[Future[R]] = deque()
     try:
         while True:
-            missing = _BATCH * _BATCHES_AHEAD - len(pending)
+            missing = _AHEAD - len(pending)
             pending.extend(pool.submit(work, item) for item in islice(items, missing))
             if not pending:
                 return

@@ -5,6 +5,7 @@ from typing import Any
 
 from trainer.data.records import Catalog
 from trainer.data.screen import OnBadPhoto, screen
+from trainer.release.precision import PrecisionChoice
 from trainer.release.publish import publish
 from trainer.training.run import Run
 
@@ -18,6 +19,7 @@ def publish_run(
     root: str,
     *,
     image_base_url: str | None = None,
+    precision: PrecisionChoice = "auto",
     on_bad_photo: OnBadPhoto = "skip",
 ) -> str:
     """Publish a run's last checkpoint, to find the products of a catalogue.
@@ -29,6 +31,7 @@ def publish_run(
         catalog: what is to be found; not necessarily what the run was trained on.
         root: where releases are kept: a folder or gs://bucket/prefix.
         image_base_url: where <root>/images is public; None: the function gives the photos out.
+        precision: as for `publish`.
         on_bad_photo: "skip" lists unreadable photos in the run's release/; "fail" raises.
 
     Returns:
@@ -49,6 +52,7 @@ def publish_run(
         # Figures of an earlier checkpoint say nothing about this one.
         evaluation=published_figures(evaluation) if evaluation.get("step") == step else {},
         image_base_url=image_base_url,
+        precision=precision,
     )
 
 

@@ -2,7 +2,8 @@
 
 The architecture is not written a second time: the walk follows the stages, blocks and layers that
 the model holds, and reads strides and sizes from its convolutions. BatchNorm is folded into the
-kernel before it, and the deviation of the preprocessing into the first kernel.
+kernel before it, and the deviation of the preprocessing into the first kernel. What no later layer
+reads is not computed: a block whose readers all take every other position gives only those.
 """
 
 from typing import Any
@@ -38,13 +39,15 @@ def onnx_model(model: Embedder, *, image_size: int) -> onnx.ModelProto:
     mean = np.asarray(how.mean, np.float32).reshape(1, 3, 1, 1)
     pixels = graph.add("Sub", pixels, graph.constant(mean))
     deviation = np.asarray(how.deviation, np.float32)[:: -1 if how.bgr else 1]
-    features = graph.add("Relu", graph.convolution(model.stem, pixels, deviation, how.bgr))
+    stem = graph.convolution(model.stem, pixels, model.stem.conv.stride, deviation, how.bgr)
+    features = graph.add("Relu", stem)
     features = graph.add(
         "MaxPool", features, kernel_shape=[MAX_POOL_SIZE] * 2, strides=[2, 2], pads=[1] * 4
     )
-    for stage in model.stages:
-        for block in stage:
-            features = graph.residual_block(block, features)
+    blocks = [block for stage in model.stages for block in stage]
+    read = [_read_stride(block) for block in blocks[1:]]
+    for block, before, after in zip(blocks, [1, *read], [*read, 1], strict=True):
+        features = graph.residual_block(block, features, before, after)
     outputs = graph.pooling(model, features)
     if model.head is not None:
         head = _arrays(model.head)
@@ -99,10 +102,14 @@ class _Graph:
         self,
         layer: ConvolutionNorm,
         inputs: str,
+        stride: int,
         deviation: NDArray[Any] | None = None,
         bgr: bool = False,
     ) -> str:
-        """A convolution with its BatchNorm, and what its inputs are yet to be divided by."""
+        """A convolution with its BatchNorm, and what its inputs are yet to be divided by.
+
+        `stride` is the layer's own, but for what neighbours took over or handed on.
+        """
         arrays = _arrays(layer)
         scale = arrays["norm/scale"] / np.sqrt(arrays["norm/var"] + layer.norm.epsilon)
         kernel = arrays["conv/kernel"] * scale
@@ -117,19 +124,38 @@ class _Graph:
             self.kernel(kernel.transpose(3, 2, 0, 1)),
             self.constant(bias),
             kernel_shape=[layer.conv.size] * 2,
-            strides=[layer.conv.stride] * 2,
+            strides=[stride] * 2,
             pads=[layer.conv.padding] * 4,
         )
 
-    def residual_block(self, block: ResidualBlock, inputs: str) -> str:
-        """relu(branch(x) + shortcut(x))."""
+    def residual_block(self, block: ResidualBlock, inputs: str, before: int, after: int) -> str:
+        """relu(branch(x) + shortcut(x)).
+
+        `before`: the stride that `inputs` has already been thinned by, for this block. `after`:
+        the one that its own output is thinned by, for the next.
+        """
+        layers = list(block.branch)
+        strides = [layer.conv.stride for layer in layers]
+        strides[0] //= before
+        # Only bottlenecks are thinned. Their last layer works on single positions, so that what
+        # it does not read need not be computed by the layer before it.
+        strides[-2] *= after
         features = inputs
-        *inner, last = block.branch
-        for layer in inner:
-            features = self.add("Relu", self.convolution(layer, features))
-        features = self.convolution(last, features)
-        shortcut = inputs if block.shortcut is None else self.convolution(block.shortcut, inputs)
+        for layer, stride in zip(layers[:-1], strides, strict=False):
+            features = self.add("Relu", self.convolution(layer, features, stride))
+        features = self.convolution(layers[-1], features, strides[-1])
+        if block.shortcut is None:
+            shortcut = self.thinned(inputs, after)
+        else:
+            stride = block.shortcut.conv.stride // before * after
+            shortcut = self.convolution(block.shortcut, self.thinned(inputs, stride), 1)
         return self.add("Relu", self.add("Add", features, shortcut))
+
+    def thinned(self, inputs: str, stride: int) -> str:
+        """Every stride-th position, across and down."""
+        if stride == 1:
+            return inputs
+        return self.add("MaxPool", inputs, kernel_shape=[1, 1], strides=[stride] * 2)
 
     def pooling(self, model: Embedder, features: str) -> str:
         """[batch, dim, y, x] -> [batch, dim]."""
@@ -140,6 +166,13 @@ class _Graph:
             mean = self.add("GlobalAveragePool", raised)
             return self.add("Flatten", self.add("Pow", mean, self.constant(1 / power)))
         return self.add("Flatten", self.add("GlobalAveragePool", features))
+
+
+def _read_stride(block: ResidualBlock) -> int:
+    """Of its inputs' positions, across and down, a block reads one in how many."""
+    if block.shortcut is None or block.branch[0].conv.size > 1:
+        return 1
+    return min(block.branch[0].conv.stride, block.shortcut.conv.stride)
 
 
 def _arrays(module: nnx.Module) -> dict[str, NDArray[Any]]:

@@ -15,6 +15,7 @@ from trainer.model.embedder import Embedder
 from trainer.progress import track
 from trainer.release.build import build_release
 from trainer.release.images import ImageStore
+from trainer.release.precision import PrecisionChoice
 
 # Uploads that run at once; below the connections that the storage client keeps.
 _PARALLEL_UPLOADS = 8
@@ -28,6 +29,7 @@ def publish(
     *,
     evaluation: Mapping[str, Any],
     image_base_url: str | None = None,
+    precision: PrecisionChoice = "auto",
     workers: int | None = None,
 ) -> str:
     """Build a release, upload it, and make it the current one.
@@ -44,6 +46,8 @@ def publish(
         evaluation: retrieval results for the manifest, JSON values.
         image_base_url: where <root>/images is public, as a CDN; None: the function gives the
             stored photos out itself.
+        precision: "auto" serves int8 where its gain and loss, as measured on the catalogue, allow;
+            "int8" wherever the processor can; "float" never.
         workers: threads that read, decode and store; None: one per processor.
 
     Returns:
@@ -73,6 +77,7 @@ def publish(
             images=ImageStore(storage),
             evaluation=evaluation,
             image_base_url=image_base_url,
+            precision=precision,
             workers=workers,
         )
         upload(release, storage)

@@ -21,6 +21,7 @@ SHOES = {
     "category": "apparel",
     "price": "19.90 €",
     "labels": "color=red; color=white;style=kids",
+    "product-set": "summer; on sale;",
     "role": "catalog",
     "split": "test",
 }
@@ -32,6 +33,7 @@ SHOES_PHOTO = Photo(
     category="apparel",
     price="19.90 €",
     labels=(("color", "red"), ("color", "white"), ("style", "kids")),
+    product_sets=("summer", "on sale"),
     role="catalog",
     split="test",
     row=2,
@@ -98,7 +100,12 @@ def test_a_csv_json_lines_or_parquet_file_lists_the_same(
     (folder / "listing.csv").write_bytes((folder / "metadata.csv").read_bytes())
     rows = [
         SHOES | {"labels": {"color": ["red", "white"], "style": "kids"}, "product_id": 42},
-        SHOES | {"labels": ["color=red", "color=white", "style=kids"], "image": "images/b.jpg"},
+        SHOES
+        | {
+            "labels": ["color=red", "color=white", "style=kids"],
+            "product-set": ["summer", "on sale"],
+            "image": "images/b.jpg",
+        },
     ]
     (folder / "listing.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
     pairs = [("color", "red"), ("color", "white"), ("style", "kids")]

@@ -30,6 +30,7 @@ def original(shop: Callable[..., Path]) -> Catalog:
                 "split": ("train", "test")[product % 2],
                 "category": f"kind {product // 4}",
                 "labels": f"listing={product};colour=red",
+                "product_set": f"all;set {product % 2}",
             }
             for photo in range(2)
             for product in range(6)

@@ -120,7 +120,7 @@ def test_the_quantised_answer_is_in_the_order_of_the_quantised_scores(
 
 
 def test_the_last_step_is_what_the_release_serves(world: Path, tmp_path: Path) -> None:
-    from function.search import nearest_products
+    from function.ranking import rank_products
 
     attribution = attributed(world, "scann", tmp_path)
     index = open_index(world / "scann", "scann")
@@ -129,7 +129,11 @@ def test_the_last_step_is_what_the_release_serves(world: Path, tmp_path: Path) -
         closing(open_catalog(world / "catalog.sqlite")) as catalog,
     ):
         for vector, page in zip(held["queries"], attribution.answers[-1].pages, strict=True):
-            assert list(nearest_products(index, catalog, vector, 10)) == list(page)
+            served = [
+                catalog.image(item.rows[0]).product_id
+                for item in rank_products(index, catalog, vector, 10)
+            ]
+            assert served == list(page)
 
 
 def test_exact_steps_against_a_nested_loop(world: Path, tmp_path: Path) -> None:

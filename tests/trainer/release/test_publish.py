@@ -20,7 +20,8 @@ import pytest
 from PIL import Image
 
 from function.catalog import open_catalog
-from function.loading import GOLDEN_COSINE, load_search_engine
+from function.golden import GOLDEN_COSINE
+from function.loading import load_search_engine
 from function.manifest import CATALOG, GOLDEN, MANIFEST, Manifest
 from function.photo import load_pixels
 from function.release import (

@@ -19,7 +19,7 @@ from trainer.data.prepared import LISTING, write_listing
 from trainer.data.records import Catalog, Photo
 from trainer.progress import progress_bar
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 SHARD_BYTES = 256 << 20
 # TFDS names no split by the empty string.
 UNASSIGNED = "unassigned"
@@ -72,6 +72,7 @@ class PhotoDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True): 
                     "category": text(doc="the super-class, where there are any"),
                     "price": text(),
                     "labels": tfds.features.Sequence({"key": text(), "value": text()}),
+                    "product_sets": tfds.features.Sequence(text()),
                     "role": text(doc="catalog, query or empty"),
                     "row": tfds.features.Scalar(np.int64, doc="1-based, in the source's listing"),
                 }
@@ -165,6 +166,7 @@ def _example(photo: Photo, data: bytes) -> Example:
             "key": [key for key, _ in photo.labels],
             "value": [value for _, value in photo.labels],
         },
+        "product_sets": list(photo.product_sets),
         "role": photo.role,
         "row": photo.row,
     }

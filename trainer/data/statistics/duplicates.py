@@ -12,9 +12,10 @@ hash become one representative for each that looks different, up to `MAX_LOOKS` 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt8, UInt64
 
 from trainer.data.statistics.hamming import pairs_within
 from trainer.data.statistics.measure import Measurements, pixel_digests
@@ -26,6 +27,19 @@ MAX_LOOKS = 64
 MAX_CANDIDATES = 30_000_000
 
 _VERIFIED_AT_ONCE = 8192
+
+
+@runtime_checkable
+class Signatures(Protocol):
+    """What near copies are recognised by; `Measurements` have it, among other things."""
+
+    @property
+    def hashes(self) -> UInt64[np.ndarray, " photos"]:
+        """Difference hashes."""
+
+    @property
+    def pixels(self) -> UInt8[np.ndarray, "photos 16 16 3"]:
+        """What verifies a copy."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +69,30 @@ def find_duplicates(
     groups = _Groups(count)
     groups.join_equal(range(count), measured.digests)
     same_bytes = groups.labels()
-    leaders, not_compared = _looks(measured, np.unique(same_bytes), groups)
-    verified = 0
-    for pairs in pairs_within(measured.hashes[leaders], radius):
-        rows = leaders[pairs]
-        for left, right in rows[_verified(measured, rows)].tolist():
-            groups.join(left, right)
-        verified += len(rows)
-        if verified >= max_candidates:
-            break
+    not_compared, complete = _join_near(
+        measured, np.unique(same_bytes), groups, radius, max_candidates
+    )
     near = groups.labels()
     return Duplicates(
         same_bytes=same_bytes,
         same_pixels=_same_pixels(measured, same_bytes, near),
         near=near,
         not_compared=not_compared,
-        complete=verified < max_candidates,
+        complete=complete,
     )
+
+
+def near_copies(signatures: Signatures) -> Int[np.ndarray, " photos"]:
+    """Group near copies by their signatures alone.
+
+    Returns:
+        Labels as those of `Duplicates`. Photos in a crowd of one hash, and all beyond
+        `MAX_CANDIDATES`, may stay by themselves.
+    """
+    count = len(signatures.hashes)
+    groups = _Groups(count)
+    _join_near(signatures, np.arange(count), groups, MAX_DISTANCE_BITS, MAX_CANDIDATES)
+    return groups.labels()
 
 
 def members(labels: Int[np.ndarray, " photos"]) -> list[Int[np.ndarray, " group"]]:
@@ -84,8 +105,32 @@ def members(labels: Int[np.ndarray, " photos"]) -> list[Int[np.ndarray, " group"
     ]
 
 
+def _join_near(
+    measured: Signatures,
+    rows: Int[np.ndarray, " rows"],
+    groups: "_Groups",
+    radius: int,
+    max_candidates: int,
+) -> tuple[int, bool]:
+    """Join the near copies among `rows`.
+
+    Returns:
+        How many were not compared, and whether all candidates were verified.
+    """
+    leaders, not_compared = _looks(measured, rows, groups)
+    verified = 0
+    for pairs in pairs_within(measured.hashes[leaders], radius):
+        candidates = leaders[pairs]
+        for left, right in candidates[_verified(measured, candidates)].tolist():
+            groups.join(left, right)
+        verified += len(candidates)
+        if verified >= max_candidates:
+            break
+    return not_compared, verified < max_candidates
+
+
 def _looks(
-    measured: Measurements, rows: Int[np.ndarray, " rows"], groups: "_Groups"
+    measured: Signatures, rows: Int[np.ndarray, " rows"], groups: "_Groups"
 ) -> tuple[Int[np.ndarray, " leaders"], int]:
     """Of each hash, the rows that look different; the others join one of these.
 
@@ -110,7 +155,7 @@ def _looks(
 
 
 def _verified(
-    measured: Measurements, pairs: Int[np.ndarray, "pairs 2"]
+    measured: Signatures, pairs: Int[np.ndarray, "pairs 2"]
 ) -> Bool[np.ndarray, " pairs"]:
     """Whether the pixels of each pair are alike; a few thousand are held at once."""
     alike = np.zeros(len(pairs), bool)
@@ -122,7 +167,7 @@ def _verified(
 
 
 def _by_hash(
-    measured: Measurements, rows: Int[np.ndarray, " rows"]
+    measured: Signatures, rows: Int[np.ndarray, " rows"]
 ) -> Iterator[Int[np.ndarray, " same"]]:
     order = rows[np.argsort(measured.hashes[rows], kind="stable")]
     yield from np.split(order, np.flatnonzero(np.diff(measured.hashes[order])) + 1)

@@ -1,0 +1,191 @@
+"""The fields of a search beside its photo: how each is read, and how a wrong one is refused.
+
+`FIELDS` is the one list of them; api.py says what they mean.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import BadRequest
+from .filters import Selection, parse_filter
+
+MAX_PAGE_SIZE = 100
+MAX_IMAGES_PER_PRODUCT = 100
+MAX_EXCLUDED_PRODUCTS = 1000
+MAX_CATEGORIES = 100
+MAX_ID_CHARACTERS = 1024
+
+
+def _number(text: str) -> int | float | None:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _whole(lowest: int, highest: int) -> Callable[[Any], int | None]:
+    def parse(value: object) -> int | None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            return None
+        return value if lowest <= value <= highest else None
+
+    return parse
+
+
+def _cosine(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if -1 <= value <= 1 else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    """JSON can spell half a surrogate pair, which no other text can equal."""
+    if not isinstance(value, str) or any("\ud800" <= letter <= "\udfff" for letter in value):
+        return None
+    return value
+
+
+def _name(value: object) -> str | None:
+    text = _text(value)
+    return text if text is not None and len(text) <= MAX_ID_CHARACTERS else None
+
+
+def _names(most: int) -> Callable[[Any], frozenset[str] | None]:
+    def parse(value: object) -> frozenset[str] | None:
+        if not isinstance(value, list) or len(value) > most or not all(map(_name, value)):
+            return None
+        return frozenset(value)
+
+    return parse
+
+
+@dataclass(frozen=True)
+class Field:
+    """How one field is read.
+
+    Attributes:
+        name: of what it becomes.
+        expected: for the message.
+        parse: returns None for what it cannot take.
+        from_text: reads its JSON value from a form's text.
+    """
+
+    name: str
+    expected: str
+    parse: Callable[[Any], object]
+    is_list: bool = False
+    from_text: Callable[[str], object] = str
+
+
+FIELDS = {
+    "pageSize": Field(
+        "page_size",
+        f"a whole number, 1 to {MAX_PAGE_SIZE}",
+        _whole(1, MAX_PAGE_SIZE),
+        from_text=_number,
+    ),
+    "pageToken": Field("page_token", f"up to {MAX_ID_CHARACTERS} characters", _name),
+    "scoreThreshold": Field("score_threshold", "a number, -1 to 1", _cosine, from_text=_number),
+    "imagesPerProduct": Field(
+        "images_per_product",
+        f"a whole number, 1 to {MAX_IMAGES_PER_PRODUCT}",
+        _whole(1, MAX_IMAGES_PER_PRODUCT),
+        from_text=_number,
+    ),
+    "filter": Field("filter", "text", _text),
+    "productCategories": Field(
+        "categories",
+        f"up to {MAX_CATEGORIES} categories of 1 to {MAX_ID_CHARACTERS} characters",
+        _names(MAX_CATEGORIES),
+        is_list=True,
+    ),
+    "productSet": Field("product_set", f"up to {MAX_ID_CHARACTERS} characters", _name),
+    "excludeProductIds": Field(
+        "excluded",
+        f"up to {MAX_EXCLUDED_PRODUCTS} product ids of 1 to {MAX_ID_CHARACTERS} characters",
+        _names(MAX_EXCLUDED_PRODUCTS),
+        is_list=True,
+    ),
+    "collapseDuplicates": Field(
+        "collapse_duplicates",
+        "true or false",
+        _flag,
+        from_text={"true": True, "false": False}.get,
+    ),
+}
+
+
+def read_fields(values: dict[str, Any], *, from_text: bool) -> dict[str, Any]:
+    """Read all fields but the photo.
+
+    Args:
+        values: by the fields' names.
+        from_text: whether a string is a form's text, which may stand for a number or a flag.
+
+    Returns:
+        Keyword arguments of `api.SearchRequest`; what is absent keeps its default.
+
+    Raises:
+        BadRequest: a field is unknown, or has another value than it may.
+    """
+    if unknown := sorted(set(values) - set(FIELDS)):
+        raise unknown_fields(unknown)
+    options: dict[str, Any] = {}
+    for name, value in values.items():
+        field = FIELDS[name]
+        found = field.from_text(value) if from_text and isinstance(value, str) else value
+        parsed = field.parse(found)
+        if parsed is None:
+            raise invalid(name, field.expected, value)
+        options[field.name] = parsed
+    options["selection"] = _selection(options)
+    return options
+
+
+def _selection(options: dict[str, Any]) -> Selection:
+    """Take what selects products out of the options."""
+    text = options.pop("filter", "")
+    return Selection(
+        # As in all of Google's APIs, an empty filter is none.
+        where=parse_filter(text) if text.strip() else None,
+        categories=options.pop("categories", frozenset()),
+        product_set=options.pop("product_set", "").removeprefix("productSets/"),
+        excluded=frozenset(name.removeprefix("products/") for name in options.pop("excluded", ())),
+    )
+
+
+def invalid(name: str, expected: str, found: object) -> BadRequest:
+    """The refusal of a field's value."""
+    return BadRequest(
+        f"{name}: expected {expected}; found {kind_of(found)}.",
+        reason="FIELD_INVALID",
+        metadata={"field": name},
+    )
+
+
+def unknown_fields(names: list[str]) -> BadRequest:
+    """The refusal of fields that do not exist."""
+    shown = ", ".join(name[:100] for name in names[:10])
+    return BadRequest(
+        f"Unknown fields: {shown}. Known are image, {', '.join(FIELDS)}.",
+        reason="FIELD_UNKNOWN",
+        metadata={"fields": shown},
+    )
+
+
+def kind_of(value: object) -> str:
+    """Show a caller's value, shortened, or only its kind where it may be large."""
+    if isinstance(value, str):
+        return repr(value[:60])
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    return str(value)[:60]

@@ -1,0 +1,171 @@
+"""The rows that a selection allows are those that a plain reading of it allows."""
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from function import postings
+from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
+from function.filters import EVERYTHING, And, Filter, Label, Not, Or, Selection
+
+KEYS, VALUES = ["color", "style", "é"], ["red", "Red", "", 'it\'s "so"']
+CATEGORIES, SETS = ["shoes", "bags"], ["summer", "sale", "shoes"]
+UNKNOWN = "nothing has this"
+
+PRODUCTS = st.lists(
+    st.builds(
+        Product,
+        st.just(""),
+        category=st.sampled_from(["", *CATEGORIES]),
+        labels=st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)), max_size=4).map(
+            tuple
+        ),
+        product_sets=st.lists(st.sampled_from(SETS), max_size=2).map(tuple),
+    ),
+    min_size=1,
+    max_size=12,
+).map(lambda found: [named(product, number) for number, product in enumerate(found)])
+
+LABELS = st.builds(Label, st.sampled_from([*KEYS, UNKNOWN]), st.sampled_from([*VALUES, UNKNOWN]))
+WHERE: st.SearchStrategy[Filter] = st.recursive(
+    LABELS,
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=3).map(tuple).map(And)
+        | st.lists(inner, min_size=1, max_size=3).map(tuple).map(Or)
+        | inner.map(Not)
+    ),
+    max_leaves=6,
+)
+SELECTIONS = st.builds(
+    Selection,
+    st.none() | WHERE,
+    st.frozensets(st.sampled_from([*CATEGORIES, UNKNOWN]), max_size=2),
+    st.sampled_from(["", *SETS, UNKNOWN]),
+    st.frozensets(st.sampled_from(["p0", "p3", "p7", UNKNOWN])),
+)
+
+
+def named(product: Product, number: int) -> Product:
+    return Product(f"p{number}", "", product.category, "", product.labels, product.product_sets)
+
+
+@contextmanager
+def catalog_of(products: list[Product], photos_of_each: int = 2) -> Iterator[ProductCatalog]:
+    """Each product's photos lie apart, as a publisher may have them."""
+    with tempfile.TemporaryDirectory() as folder:
+        images = [
+            ImageRow(row, products[row % len(products)].id, str(row))
+            for row in range(photos_of_each * len(products))
+        ]
+        write_catalog(Path(folder) / "catalog.sqlite", products, images)
+        catalog = open_catalog(Path(folder) / "catalog.sqlite")
+        try:
+            yield catalog
+        finally:
+            catalog.close()
+
+
+def matches(where: Filter, product: Product) -> bool:
+    if isinstance(where, Label):
+        return (where.key, where.value) in product.labels
+    if isinstance(where, And):
+        return all(matches(part, product) for part in where.parts)
+    if isinstance(where, Or):
+        return any(matches(part, product) for part in where.parts)
+    return not matches(where.part, product)
+
+
+def allows(selection: Selection, product: Product) -> bool:
+    return (
+        (selection.where is None or matches(selection.where, product))
+        and (not selection.categories or product.category in selection.categories)
+        and (not selection.product_set or selection.product_set in product.product_sets)
+        and product.id not in selection.excluded
+    )
+
+
+@settings(deadline=None)
+@given(PRODUCTS, st.lists(SELECTIONS, min_size=1, max_size=4))
+def test_the_mask_is_the_plain_reading_the_first_time_and_again(
+    products: list[Product], selections: list[Selection]
+) -> None:
+    with catalog_of(products) as catalog:
+        for selection in selections * 2:
+            expected = [allows(selection, product) for product in products] * 2
+            mask = catalog.allowed_rows(selection)
+            if mask is None:
+                assert all(expected)
+            else:
+                assert mask.dtype == bool
+                assert mask.tolist() == expected
+
+
+def test_nothing_is_restricted_by_nothing() -> None:
+    with catalog_of([Product("a"), Product("b")]) as catalog:
+        assert catalog.allowed_rows(EVERYTHING) is None
+        assert catalog.allowed_rows(Selection(excluded=frozenset({UNKNOWN}))) is None
+
+
+def test_a_shared_answer_cannot_be_spoilt() -> None:
+    red = Product("a", labels=(("color", "red"),))
+    selection = Selection(Label("color", "red"))
+    with catalog_of([red, Product("b")]) as catalog:
+        mask = catalog.allowed_rows(selection)
+        assert mask is not None
+        with pytest.raises(ValueError, match="read-only"):
+            mask[0] = False
+        without = catalog.allowed_rows(Selection(selection.where, excluded=frozenset({"a"})))
+        assert without is not None
+        assert not without.any()
+        assert mask.tolist() == [True, False, True, False]
+
+
+def test_threads_get_the_same_answers_while_old_ones_are_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postings, "_ANSWERS", 3)
+    products = [Product(f"p{n}", labels=(("number", str(n % 8)),)) for n in range(40)]
+    selections = [Selection(Label("number", str(n))) for n in range(8)]
+    with catalog_of(products) as catalog, ThreadPoolExecutor(8) as pool:
+        masks = list(pool.map(lambda n: catalog.allowed_rows(selections[n % 8]), range(400)))
+    for n, mask in enumerate(masks):
+        assert mask is not None
+        assert mask.tolist() == [row % 40 % 8 == n % 8 for row in range(80)]
+
+
+def test_more_exclusions_than_one_query_can_name() -> None:
+    products = [Product(f"p{n}") for n in range(2500)]
+    excluded = frozenset(f"p{n}" for n in range(0, 2500, 2))
+    with catalog_of(products, 1) as catalog:
+        mask = catalog.allowed_rows(Selection(excluded=excluded))
+    assert mask is not None
+    assert np.flatnonzero(mask).tolist() == list(range(1, 2500, 2))
+
+
+def test_categories_and_sets_are_listed_in_order_up_to_a_limit() -> None:
+    products = [Product(f"p{n}", category=f"c{n % 5}", product_sets=("b", "a")) for n in range(9)]
+    with catalog_of(products) as catalog:
+        assert catalog.categories(10) == ["c0", "c1", "c2", "c3", "c4"]
+        assert catalog.categories(2) == ["c0", "c1"]
+        assert catalog.product_sets(10) == ["a", "b"]
+
+
+def test_two_products_are_not_confused_by_words_that_lie_in_different_fields() -> None:
+    labelled = Product("a", labels=(("shoes", "summer"),))
+    filed = Product("b", category="shoes", product_sets=("summer",))
+    with catalog_of([labelled, filed], 1) as catalog:
+        for selection, allowed in (
+            (Selection(Label("shoes", "summer")), [True, False]),
+            (Selection(categories=frozenset({"shoes"})), [False, True]),
+            (Selection(product_set="summer"), [False, True]),
+        ):
+            mask = catalog.allowed_rows(selection)
+            assert mask is not None
+            assert mask.tolist() == allowed

@@ -1,7 +1,15 @@
-"""Vectors to nearest rows: ScaNN on Linux, NumPy over the same vectors elsewhere.
+"""Vectors to nearest rows: exact, or ScaNN's tree and quantised scores over the same vectors.
 
-The folder holds ScaNN's own files, by relative names, so that it can be moved; `dataset.npy` among
-them is the plain float32 [rows, dim] matrix. An approximate index also has `search.json`.
+Every index folder has the vectors (`vectors.py`). A tree has, besides,
+
+    search.json     how it is searched
+    leaves.npy      [rows] int32, the leaf of each row
+    centroids.npy   [leaves, dim] float32, the mean of each leaf
+    scann_*, …      ScaNN's own files, by relative names, so that the folder can be moved
+
+ScaNN proposes rows by 4-bit scores, and the mapped vectors give these rows' own: so the vectors are
+neither stored nor held twice, and a filter costs no more than the rows that it lets through. Where
+ScaNN has no package, the same vectors are searched exactly.
 """
 
 import json
@@ -10,21 +18,38 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ReleaseError
-from .manifest import INDEX
+from .manifest import INDEX, IndexKind
+from .vectors import StoredVectors, checked_array, open_vectors
 
-DATASET = "dataset.npy"
 SEARCH = "search.json"
+LEAVES = "leaves.npy"
+CENTROIDS = "centroids.npy"
 _ASSETS = "scann_assets.pbtxt"
 
-# A leaf holds rows / leaves vectors on average; reading four times the leaves that k rows would
-# fill keeps small or distant leaves from leaving the answer short.
+# A leaf holds rows / leaves vectors on average; reading four times the leaves that the candidates
+# would fill keeps small or distant leaves from leaving them short.
 _LEAF_SLACK = 4
+
+# Candidates for each row that is asked for, at the least.
+_CANDIDATES_PER_ROW = 2
+
+# Filters that let through a smaller share of the rows are answered leaf by leaf.
+_DENSE_SHARE = 0.25
+
+# Of the candidates that a filter would let through by chance, so many must be.
+_EXPECTED_SHARE = 0.75
+
+# Rows that are scored exactly to answer leaf by leaf: so many, or so many for each asked for, or
+# those of so many times the leaves that an unfiltered query reads.
+_SCANNED_ROWS = 8_000
+_SCANNED_PER_ROW = 4
+_SCANNED_LEAVES = 2
 
 
 @runtime_checkable
@@ -50,8 +75,8 @@ class Index(Protocol):
             allowed: [rows], which rows may be found; None: all.
 
         Returns:
-            Row numbers [found] and cosine similarities [found], best first. `found` is the least
-            of k, `rows` and the allowed ones, or less where an approximate index found fewer.
+            Row numbers [found] and cosine similarities [found], best first, equal ones by row.
+            `found` is the least of k, `rows` and the allowed ones.
         """
 
 
@@ -62,7 +87,7 @@ class ApproximateSearch:
     Attributes:
         leaves: clusters in the tree.
         leaves_to_search: clusters whose vectors are scored for a query.
-        reorder: best quantised scores that are computed again exactly.
+        reorder: best quantised scores that are computed again from the vectors.
     """
 
     leaves: int
@@ -74,26 +99,38 @@ class ApproximateSearch:
         (folder / SEARCH).write_text(json.dumps(vars(self)))
 
 
-def open_index(folder: Path, kind: Literal["exact", "scann"]) -> Index:
-    """Load an index into memory; ReleaseError where its files are damaged or not ours."""
+def open_index(folder: Path, kind: IndexKind) -> Index:
+    """Load an index; ReleaseError where its files are damaged or not ours."""
     try:
-        vectors = np.load(folder / DATASET, mmap_mode="r")
-        if not (folder / _ASSETS).is_file() or find_spec("scann") is None:
-            return NumpyIndex(np.load(folder / DATASET))
-        searcher = _load_scann(folder)
-        if searcher.size() != len(vectors):
-            raise ReleaseError(
-                f"{INDEX}: expected {len(vectors)} rows, as in {DATASET}; found {searcher.size()}."
-            )
-        approximate = None
-        if kind == "scann":
-            approximate = ApproximateSearch(**json.loads((folder / SEARCH).read_text()))
-        return ScannIndex(searcher, vectors, approximate)
+        vectors = open_vectors(folder)
+        if kind == "exact" or find_spec("scann") is None:
+            return NumpyIndex(vectors)
+        search = ApproximateSearch(**json.loads((folder / SEARCH).read_text()))
+        return open_tree(folder, vectors, search)
     except (OSError, ValueError, TypeError, RuntimeError, EOFError) as error:
         raise ReleaseError(
             f"{INDEX}: expected the files of an index of kind {kind}; they could not be loaded "
             f"({type(error).__name__})."
         ) from error
+
+
+def open_tree(folder: Path, vectors: StoredVectors, search: ApproximateSearch) -> "TreeIndex":
+    """Load a tree's own files over its vectors.
+
+    Raises:
+        ReleaseError: they do not fit together.
+        OSError, ValueError, RuntimeError, EOFError: they are missing or damaged.
+    """
+    leaf_of_row = checked_array(folder / LEAVES, (vectors.rows,), np.int32)
+    centroids = checked_array(folder / CENTROIDS, (search.leaves, vectors.dim), np.float32)
+    if not 0 <= leaf_of_row.min() <= leaf_of_row.max() < search.leaves:
+        raise ReleaseError(f"{INDEX}/{LEAVES}: expected numbers below {search.leaves}.")
+    searcher = _load_scann(folder)
+    if searcher.size() != vectors.rows:
+        raise ReleaseError(
+            f"{INDEX}: expected {vectors.rows} rows, as the vectors; found {searcher.size()}."
+        )
+    return TreeIndex(searcher, vectors, leaf_of_row, centroids, search)
 
 
 def _load_scann(folder: Path) -> Any:
@@ -108,72 +145,140 @@ def _load_scann(folder: Path) -> Any:
     return scann_ops_pybind.load_searcher(str(folder))
 
 
-class ScannIndex:
-    """A ScaNN searcher: exact, or tree, quantised scores and reordering."""
+class NumpyIndex:
+    """Exact search: every allowed row is scored."""
 
-    def __init__(
-        self,
-        searcher: Any,
-        vectors: NDArray[np.float32],
-        approximate: ApproximateSearch | None,
-    ) -> None:
-        self.rows, self.dim = vectors.shape
-        self._searcher = searcher
-        self._vectors = vectors
-        self._approximate = approximate
+    def __init__(self, vectors: StoredVectors | NDArray[np.float32]) -> None:
+        stored = vectors if isinstance(vectors, StoredVectors) else StoredVectors(vectors)
+        self.rows, self.dim = stored.rows, stored.dim
+        self._vectors = stored
 
     def search(
         self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if allowed is not None:
-            return _exact(self._vectors, vector, k, allowed)
-        k = min(k, self.rows)
-        options = {}
-        if self._approximate is not None:
-            leaves = self._approximate.leaves
-            options = {
-                # Below k it would return nothing at all.
-                "pre_reorder_num_neighbors": max(self._approximate.reorder, k),
-                "leaves_to_search": min(
-                    leaves,
-                    max(
-                        self._approximate.leaves_to_search,
-                        ceil(_LEAF_SLACK * k * leaves / self.rows),
-                    ),
-                ),
-            }
+            return _nearest(self._vectors, vector, k, np.flatnonzero(allowed))
+        return _best(np.arange(self.rows), self._vectors.scores(vector), k)
+
+
+class TreeIndex:
+    """Rows are proposed by a tree and quantised scores, and scored again from the vectors.
+
+    The proposals are the same for every k up to half of `reorder`, up to all of it, twice it, and
+    so on: within such a range a larger k goes on where a smaller one ended. Beyond, more rows are
+    looked at, and one that was missed before may come in.
+
+    Attributes:
+        rows: how many vectors.
+        dim: their length.
+        parameters: how it is searched.
+    """
+
+    def __init__(
+        self,
+        searcher: Any,
+        vectors: StoredVectors,
+        leaf_of_row: NDArray[np.int32],
+        centroids: NDArray[np.float32],
+        search: ApproximateSearch,
+    ) -> None:
+        self.rows, self.dim = vectors.rows, vectors.dim
+        self._searcher = searcher
+        self._vectors = vectors
+        self._leaf_of_row = leaf_of_row
+        self._centroids = centroids
+        self.parameters = search
+
+    def varied(
+        self,
+        parameters: ApproximateSearch | None = None,
+        vectors: StoredVectors | None = None,
+    ) -> "TreeIndex":
+        """Return the same tree, searched otherwise or over the same vectors in another type."""
+        return TreeIndex(
+            self._searcher,
+            vectors or self._vectors,
+            self._leaf_of_row,
+            self._centroids,
+            parameters or self.parameters,
+        )
+
+    def search(
+        self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        left = self.rows if allowed is None else int(np.count_nonzero(allowed))
+        depth = self.parameters.reorder
+        while depth < _CANDIDATES_PER_ROW * min(k, left):
+            depth *= 2
+        if left >= _DENSE_SHARE * self.rows:
+            stretch = self.rows / left
+            rows, _ = self.propose(
+                vector,
+                ceil(depth * stretch),
+                ceil(self.parameters.leaves_to_search * stretch),
+            )
+            if allowed is not None:
+                rows = rows[allowed[rows]]
+            # Far fewer: the leaves near the query are not those with the allowed rows.
+            if len(rows) >= min(left, _EXPECTED_SHARE * depth):
+                return _nearest(self._vectors, vector, k, rows)
+        return _nearest(self._vectors, vector, k, self._in_nearest_leaves(vector, k, allowed))
+
+    def propose(
+        self, vector: NDArray[np.float32], depth: int, leaves_to_search: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Find rows by their quantised scores alone.
+
+        Args:
+            vector: unit vector [dim].
+            depth: how many rows.
+            leaves_to_search: clusters to look in, at least; more where they could not hold `depth`.
+
+        Returns:
+            Row numbers and quantised scores, best first; `depth` of each, or less.
+        """
+        depth, leaves = min(depth, self.rows), self.parameters.leaves
+        enough = ceil(_LEAF_SLACK * depth * leaves / self.rows)
         (found,), (scores,) = self._searcher.search_batched(
-            vector[None], final_num_neighbors=k, **options
+            vector[None],
+            final_num_neighbors=depth,
+            pre_reorder_num_neighbors=depth,
+            leaves_to_search=min(leaves, max(leaves_to_search, enough)),
         )
         # Neighbours that are missing are written as row 0 with a NaN score.
         valid = ~np.isnan(scores)
         return found[valid].astype(np.int64), scores[valid]
 
+    def _in_nearest_leaves(
+        self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        """The allowed rows of the leaves nearest to the vector: as many leaves as hold enough."""
+        rows = np.arange(self.rows) if allowed is None else np.flatnonzero(allowed)
+        enough = max(_SCANNED_ROWS, _SCANNED_PER_ROW * k)
+        if len(rows) <= enough:
+            return rows
+        leaf_of_row = self._leaf_of_row[rows]
+        nearest = np.argsort(-(self._centroids @ vector))
+        held = np.bincount(leaf_of_row, minlength=len(nearest))[nearest].cumsum()
+        least = _SCANNED_LEAVES * self.parameters.leaves_to_search
+        leaves = max(least, int(np.searchsorted(held, enough)) + 1)
+        chosen = np.zeros(len(nearest), np.bool_)
+        chosen[nearest[:leaves]] = True
+        return rows[chosen[leaf_of_row]]
 
-class NumpyIndex:
-    """Exact search as one matrix-vector product."""
 
-    def __init__(self, vectors: NDArray[np.float32]) -> None:
-        self.rows, self.dim = vectors.shape
-        self._vectors = vectors
-
-    def search(
-        self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        return _exact(self._vectors, vector, k, allowed)
-
-
-def _exact(
-    vectors: NDArray[np.float32],
-    vector: NDArray[np.float32],
-    k: int,
-    allowed: NDArray[np.bool_] | None,
+def _nearest(
+    vectors: StoredVectors, vector: NDArray[np.float32], k: int, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    rows = np.arange(len(vectors)) if allowed is None else np.flatnonzero(allowed)
-    scores = (vectors if allowed is None else vectors[rows]) @ vector
-    k = min(k, len(rows))
-    if k == 0:
-        return rows.astype(np.int64), scores
-    best = np.argpartition(-scores, k - 1)[:k]
-    best = best[np.argsort(-scores[best], kind="stable")]
-    return rows[best].astype(np.int64), scores[best]
+    return _best(rows, vectors.scores(vector, rows), k)
+
+
+def _best(
+    rows: NDArray[np.int64], scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    if k < len(rows):
+        last = np.partition(scores, -k)[-k]
+        kept = np.flatnonzero(scores >= last)
+        rows, scores = rows[kept], scores[kept]
+    order = np.lexsort((rows, -scores))[:k]
+    return rows[order], scores[order]

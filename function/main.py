@@ -13,7 +13,7 @@ from .admission import Admission
 from .app import App
 from .envelope import Envelope
 from .metrics import Metrics
-from .processors import usable_processors
+from .processor import usable_processors
 from .service import load_service
 from .settings import Settings
 from .worker import Worker

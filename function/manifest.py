@@ -29,6 +29,9 @@ OPENVINO_PROGRAMS: dict[Precision, str] = {"float": EMBEDDER_ONNX, "int8": EMBED
 # Where release and processor allow, the int8 program takes the place of openvino's other.
 ENGINES = {"openvino": (EMBEDDER_ONNX,), "jax": (EMBEDDER_STABLEHLO, CHECKPOINT)}
 
+IndexKind = Literal["exact", "scann"]
+RowType = Literal["float32", "int16", "int8"]
+
 _RELEASE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -51,20 +54,57 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class IndexSetting:
+    """One way to index and search, and what it was measured to give at publication.
+
+    Attributes:
+        kind: "exact" or "scann" (tree, quantised scoring, reordering).
+        row_type: numbers that the rows are kept in, for reordering and for exact search.
+        leaves: clusters of the tree; 0 where there is none, and so the next two.
+        leaves_to_search: clusters whose rows get quantised scores.
+        reorder: best quantised scores that are computed again from the rows.
+        recall_at_10: share of the true ten nearest rows that it returned.
+        ms: of one query, alone; the median.
+        megabytes: files that a function holds or maps.
+    """
+
+    kind: IndexKind
+    row_type: RowType
+    leaves: int
+    leaves_to_search: int
+    reorder: int
+    recall_at_10: float
+    ms: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
 class IndexInfo:
     """The index over the catalogue's vectors.
 
     Attributes:
         index_id: hash of its files; answers carry it as indexVersion.
-        kind: "exact" or "scann" (tree, quantised scoring, reordering).
-        recall_at_10: share of the true ten nearest rows that it returned, measured at publication.
         rows: vectors in it.
+        target_recall_at_10: what it was tuned to return of the true ten nearest rows.
+        chosen: the setting that is served: of those that reach the target one of the fastest.
+        curve: all settings that were measured, the chosen one among them.
     """
 
     index_id: str
-    kind: Literal["exact", "scann"]
-    recall_at_10: float
     rows: int
+    target_recall_at_10: float
+    chosen: IndexSetting
+    curve: tuple[IndexSetting, ...]
+
+    @property
+    def kind(self) -> IndexKind:
+        """Of the chosen setting."""
+        return self.chosen.kind
+
+    @property
+    def recall_at_10(self) -> float:
+        """Of the chosen setting."""
+        return self.chosen.recall_at_10
 
 
 @dataclass(frozen=True)
@@ -240,8 +280,11 @@ def bad_field(field: str, expected: str, found: object) -> ReleaseError:
 
 
 def _decoded(kind: Any, value: Any, where: str) -> Any:
-    """Return JSON `value` as `kind`: a dataclass, dict[str, …], Literal, str, int, float, bool,
-    Any, or one of these or None."""
+    """Return JSON `value` as `kind`.
+
+    A dataclass, tuple[…, ...], dict[str, …], Literal, str, int, float, bool, Any, or one of these
+    or None.
+    """
     if is_dataclass(kind):
         if not isinstance(value, dict):
             raise bad_field(where, "an object", value)
@@ -262,6 +305,11 @@ def _decoded(kind: Any, value: Any, where: str) -> Any:
             raise bad_field(where, "an object", value)
         of = get_args(kind)[1]
         return {key: _decoded(of, item, f"{where}.{key}") for key, item in value.items()}
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise bad_field(where, "a list", value)
+        of = get_args(kind)[0]
+        return tuple(_decoded(of, item, f"{where}.{at}") for at, item in enumerate(value))
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise bad_field(where, f"one of {', '.join(get_args(kind))}", value)

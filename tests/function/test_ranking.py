@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
 from function.index import Index, NumpyIndex, open_index
 from function.ranking import DEPTH, Ranked, rank_products
-from trainer.release.indexing import build_index
+from tests.indices import write_tree
 
 DIM = 8
 
@@ -143,10 +143,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     centres = random.normal(size=(60, DIM))
     products = np.repeat(np.arange(800), 3)
     vectors = unit(centres[products % 60] + 0.4 * random.normal(size=(2400, DIM)))
-    folder = tmp_path_factory.mktemp("index")
-    kind = build_index(vectors, folder, exact_rows=0).kind
+    folder = tmp_path_factory.mktemp("index") / "tree"
+    write_tree(vectors, folder, leaves_to_search=8, reorder=50)
     with catalog_of(products.tolist(), (np.arange(2400) // 5 * 5).tolist()) as catalog:
-        yield Shop(open_index(folder, kind), vectors, catalog)
+        yield Shop(open_index(folder, "scann"), vectors, catalog)
 
 
 @settings(deadline=None, max_examples=40)

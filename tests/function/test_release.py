@@ -21,6 +21,7 @@ from function.manifest import (
     Counts,
     GoldenInfo,
     IndexInfo,
+    IndexSetting,
     Int8Info,
     Manifest,
     ModelInfo,
@@ -51,6 +52,10 @@ FILES = (
 )
 
 
+EXACT = IndexSetting("exact", "float32", 0, 0, 0, 1.0, 0.1, 0.01)
+TREE = IndexSetting("scann", "int8", 8, 2, 50, 0.95, 0.05, 0.02)
+
+
 @pytest.fixture
 def storage(storage_root: str) -> Storage:
     return open_storage(storage_root)
@@ -69,7 +74,7 @@ def manifest(tmp_path: Path) -> Manifest:
         release_id="20261120T090000Z-abc",
         created="2026-11-20T09:00:00Z",
         model=ModelInfo("m7", "resnet50", 512, 128),
-        index=IndexInfo("i31", "exact", 1.0, 5),
+        index=IndexInfo("i31", 5, 0.99, EXACT, (EXACT, TREE)),
         counts=Counts(products=3, images=5),
         golden=GoldenInfo(photos=4, worst_cosine=0.99999),
         evaluation={"leave_one_out": {"recall_at_1": 0.5}, "query_to_catalog": None},
@@ -122,8 +127,10 @@ def test_fields_of_a_newer_publisher_are_ignored(manifest: Manifest) -> None:
         ("model.embedding_dim", "512", "model.embedding_dim: expected int; found '512'"),
         ("model.embedding_dim", 0, "model.embedding_dim: expected 1 or more; found 0"),
         ("model.image_size", True, "model.image_size: expected int; found True"),
-        ("index.kind", "hnsw", "index.kind: expected one of exact, scann; found 'hnsw'"),
-        ("index.recall_at_10", "high", "index.recall_at_10: expected float"),
+        ("index.chosen.kind", "hnsw", "chosen.kind: expected one of exact, scann; found 'hnsw'"),
+        ("index.chosen.recall_at_10", "high", "index.chosen.recall_at_10: expected float"),
+        ("index.curve", {}, "index.curve: expected a list; found {}"),
+        ("index.curve", [{"kind": "exact"}], r"index.curve.0.row_type: expected a value"),
         ("index.rows", 6, "index.rows: expected counts.images, 5; found 6"),
         ("counts", [], "counts: expected an object"),
         ("golden.photos", 0, "golden.photos: expected 1 or more"),

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 from rich.console import Console
@@ -10,7 +10,11 @@ from rich.table import Table
 
 from trainer.cli.options import OnBadPhoto
 from trainer.cli.output import print_json
+from trainer.errors import LookalikeError
 from trainer.progress import console
+
+if TYPE_CHECKING:
+    from function.manifest import IndexSetting
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,23 @@ class Publish:
     """Where <root>/images is public, as a CDN; else the function serves the photos itself."""
     precision: Literal["auto", "float", "int8"] = "auto"
     """What serves: int8 if it is measured to gain much and lose little (auto), always, or never."""
+    recall: float = 0.99
+    """Share of the ten nearest photos that the index is tuned to find, above 0, at most 1."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
     json: bool = False
     """Print the release as JSON on stdout, and nothing else there."""
 
     def __call__(self) -> None:
-        """Publish, and print the release's id and what int8 was measured to do."""
-        from function.release import read_manifest
+        """Publish and print the release's id, and what int8 and the index were measured to do."""
+        from function.release import read_manifest, release_prefix
         from function.storage import open_storage
         from trainer.data.catalog import open_catalog
         from trainer.release.from_run import publish_run
+        from trainer.release.tuning_figure import TUNING
 
+        if not 0 < self.recall <= 1:
+            raise LookalikeError(f"--recall: expected above 0, at most 1; found {self.recall}.")
         release_id = publish_run(
             self.run,
             open_catalog(self.catalog),
@@ -46,11 +55,21 @@ class Publish:
             image_base_url=self.image_base_url,
             precision=self.precision,
             on_bad_photo=self.on_bad_photo,
+            recall=self.recall,
         )
-        int8 = read_manifest(open_storage(self.root), release_id).int8
+        storage = open_storage(self.root)
+        manifest = read_manifest(storage, release_id)
+        index, int8 = manifest.index, manifest.int8
         if self.json:
             measured = asdict(int8) if int8 is not None else None
-            print_json({"release_id": release_id, "root": self.root, "int8": measured})
+            print_json(
+                {
+                    "release_id": release_id,
+                    "root": self.root,
+                    "int8": measured,
+                    "index": asdict(index.chosen),
+                }
+            )
         else:
             if int8 is not None:
                 console.print(
@@ -60,7 +79,22 @@ class Publish:
                     f"a float query to int8 rows {100 * int8.recall_at_1_mixed:.1f} % "
                     f"({int8.queries} queries from the catalogue)"
                 )
+            console.print(
+                f"Index {_described(index.chosen)}: recall@10 {index.recall_at_10:.3f} in "
+                f"{index.chosen.ms:.2f} ms a query; what else was measured: "
+                f"{storage.child(release_prefix(release_id)).url}/{TUNING}",
+                soft_wrap=True,
+            )
             console.print(f"[green]✓[/] Release {release_id} is current in {self.root}")
+
+
+def _described(setting: "IndexSetting") -> str:
+    if setting.kind == "exact":
+        return f"exact, {setting.megabytes:,.1f} MB"
+    return (
+        f"a tree, {setting.leaves_to_search} of {setting.leaves} leaves read, {setting.reorder} "
+        f"reordered in {setting.row_type}, {setting.megabytes:,.1f} MB"
+    )
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,17 @@ Each step serves the same queries a little more as the function does, and is cha
 
     trained       the network's float32 vectors, exact search
     export        the release's program and its vectors, exact search
+                  (as the index keeps them: float32, or rounded to int16 or int8)
     quantisation  the index's quantised scores over all leaves, without reordering
     pruning       as many leaves as the release searches
-    reordering    the best scores computed again exactly: what is served
+    reordering    the best scores computed again from the vectors: what is served
 
 An exact index has none of the last three. An answer is the function's: products, each at the place
 of its nearest photo.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -24,17 +22,13 @@ from jaxtyping import Float32, Int
 from numpy.typing import NDArray
 
 from function.catalog import ProductCatalog
-from function.index import SEARCH, ApproximateSearch, Index, NumpyIndex, open_index
+from function.index import Index, NumpyIndex, TreeIndex
 from function.ranking import rank_products
 
 Step = Literal["trained", "export", "quantisation", "pruning", "reordering"]
 STEPS: tuple[Step, ...] = get_args(Step)
 
 DEPTHS = (1, 5, 10)
-
-_SCANN_CONFIG = "scann_config.pb"
-# ScannIndex raises it to the neighbours that are asked for, as ScaNN needs it.
-_NO_REORDERING = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,47 +139,61 @@ class WithoutRow:
         return rows[others][:k], scores[others][:k]
 
 
+class Unordered:
+    """A tree that answers by its quantised scores, without reordering.
+
+    Attributes:
+        rows: how many vectors.
+        dim: their length.
+    """
+
+    def __init__(self, tree: TreeIndex, leaves_to_search: int) -> None:
+        self.rows, self.dim = tree.rows, tree.dim
+        self._tree = tree
+        self._leaves_to_search = leaves_to_search
+
+    def search(
+        self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Find the rows with the best quantised scores; see `Index.search`."""
+        depth = k if allowed is None else self.rows
+        rows, scores = self._tree.propose(vector, depth, self._leaves_to_search)
+        if allowed is not None:
+            kept = allowed[rows]
+            rows, scores = rows[kept], scores[kept]
+        return rows[:k], scores[:k]
+
+
 def attribute(
-    index_folder: Path,
-    kind: Literal["exact", "scann"],
+    served: Index,
     catalog: ProductCatalog,
     queries: Queries,
     trained: tuple[Float32[np.ndarray, "queries dim"], Float32[np.ndarray, "rows dim"]],
     exported: tuple[Float32[np.ndarray, "queries dim"], Float32[np.ndarray, "rows dim"]],
     *,
-    scratch: Path,
     on_progress: Callable[[int], object] = lambda queries_done: None,
 ) -> Attribution:
     """Answer the queries at every step that a release has.
 
     Args:
-        index_folder: the release's index.
-        kind: what its manifest says.
+        served: the release's index.
         catalog: the release's; its rows are those of the index and of both galleries.
         queries: at least one.
         trained: unit rows of the trained network in float32: the queries', and the gallery's.
         exported: the same by the release's program; the gallery's are those in the index.
-        scratch: an existing folder, where indices with other parameters may be written.
         on_progress: called with 1 after each query of each step; see `step_count`.
-
-    Raises:
-        ReleaseError: the index's files are damaged.
     """
     pairs: list[tuple[Step, Index, Float32[np.ndarray, "queries dim"]]] = [
         ("trained", NumpyIndex(trained[1]), trained[0]),
         ("export", NumpyIndex(exported[1]), exported[0]),
     ]
-    if step_count(kind) == len(STEPS):
-        search = ApproximateSearch(**json.loads((index_folder / SEARCH).read_text()))
-        unordered = replace(search, reorder=_NO_REORDERING)
-        everywhere = replace(unordered, leaves_to_search=search.leaves)
-        folders: dict[Step, Path] = {
-            "quantisation": _without_reordering(index_folder, scratch / "all", everywhere),
-            "pruning": _without_reordering(index_folder, scratch / "some", unordered),
-            "reordering": index_folder,
-        }
-        for step, folder in folders.items():
-            pairs.append((step, open_index(folder, kind), exported[0]))
+    if isinstance(served, TreeIndex):
+        search = served.parameters
+        pairs += [
+            ("quantisation", Unordered(served, search.leaves), exported[0]),
+            ("pruning", Unordered(served, search.leaves_to_search), exported[0]),
+            ("reordering", served, exported[0]),
+        ]
     answers = []
     for step, index, vectors in pairs:
         pages = []
@@ -199,25 +207,6 @@ def attribute(
     return Attribution(queries, answers)
 
 
-def step_count(kind: Literal["exact", "scann"]) -> int:
+def step_count(index: Index) -> int:
     """How many steps a release with this index has here: without ScaNN every search is exact."""
-    approximate = kind == "scann" and find_spec("scann") is not None
-    return len(STEPS) if approximate else STEPS.index("export") + 1
-
-
-def _without_reordering(index: Path, folder: Path, search: ApproximateSearch) -> Path:
-    """Write the same index as one that gives its quantised scores out, searched otherwise.
-
-    ScaNN takes the number of leaves with each query, but reorders always if it was built to do so.
-    """
-    from scann.proto.scann_pb2 import ScannConfig
-
-    folder.mkdir()
-    for path in index.absolute().iterdir():
-        if path.name not in (_SCANN_CONFIG, SEARCH):
-            (folder / path.name).symlink_to(path)
-    config = ScannConfig.FromString((index / _SCANN_CONFIG).read_bytes())
-    config.ClearField("exact_reordering")
-    (folder / _SCANN_CONFIG).write_bytes(config.SerializeToString())
-    search.save(folder)
-    return folder
+    return len(STEPS) if isinstance(index, TreeIndex) else STEPS.index("export") + 1

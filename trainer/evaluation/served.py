@@ -15,10 +15,11 @@ from function.embedder import Embedder as FunctionEmbedder
 from function.embedder import open_embedder
 from function.errors import ReleaseError
 from function.golden import check_golden
-from function.index import DATASET
+from function.index import open_index
 from function.manifest import CATALOG, GOLDEN, INDEX, Precision
 from function.release import LocalRelease, current_release_id, fetch_release
 from function.storage import open_storage
+from function.vectors import open_vectors
 from trainer.data.records import Catalog, Photo
 from trainer.data.screen import OnBadPhoto, screen
 from trainer.errors import TrainingError
@@ -111,15 +112,14 @@ def served_recall(
                 (program, photos, 1),
             )
         ]
-        with progress_bar("Asking", step_count(kind) * len(asked.photos)) as bar:
+        index = open_index(release.folder / INDEX, kind)
+        with progress_bar("Asking", step_count(index) * len(asked.photos)) as bar:
             attribution = attribute(
-                release.folder / INDEX,
-                kind,
+                index,
                 products,
                 asked.queries,
                 (vectors[0], vectors[1]),
-                (vectors[2], np.load(release.folder / INDEX / DATASET)),
-                scratch=Path(scratch),
+                (vectors[2], open_vectors(release.folder / INDEX).read()),
                 on_progress=bar.advance,
             )
     results = {

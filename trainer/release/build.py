@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Float, UInt8
 
 from function.catalog import ImageRow, Product, write_catalog
+from function.embedder import Embedder as FunctionEmbedder
 from function.embedder import open_embedder
 from function.errors import ReleaseError
 from function.golden import check_golden, write_golden
@@ -40,14 +41,17 @@ from function.photo import load_pixels
 from function.release import LocalRelease, file_info
 from trainer.data.records import Catalog, Photo
 from trainer.errors import PublishError
+from trainer.evaluation.embedding import embed_photos
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
 from trainer.progress import console
 from trainer.release.embedding import EmbeddedCatalog, decoded, embed_catalog, read_photo
 from trainer.release.images import ImageStore, StoredPhoto
-from trainer.release.indexing import build_index
+from trainer.release.indexing import DEFAULT_RECALL, build_index
 from trainer.release.precision import PrecisionChoice, make_int8
 from trainer.release.program import export_onnx, export_stablehlo
+from trainer.release.tuning import Queries
+from trainer.release.tuning_figure import TUNING, tuning_png
 
 # Photos whose vectors every function checks before it serves: each costs a cold start one
 # inference.
@@ -90,10 +94,13 @@ def build_release(
     image_base_url: str | None,
     precision: PrecisionChoice,
     workers: int | None,
+    recall: float = DEFAULT_RECALL,
+    held_out: Catalog | None = None,
 ) -> LocalRelease:
     """Write a release, tried as a function would try it, into an existing, empty folder.
 
-    Args: as `publish`; `catalog` holds only what is to be found, `images` takes photos.
+    Args: as `publish`; `catalog` holds only what is to be found, `images` takes photos, `held_out`
+        has photos that are not in it, to tune the index with.
 
     Raises:
         PublishError: a photo cannot be read, or the release would not serve.
@@ -105,6 +112,7 @@ def build_release(
             )
         embedder = open_embedder(folder, SERVING_ENGINE, precision=program.precision)
         embedded = embed_catalog(catalog, embedder, images, workers=workers)
+        queries = _queries(held_out, embedder, workers) if held_out else None
         return assemble_release(
             program,
             embedded,
@@ -112,6 +120,8 @@ def build_release(
             folder,
             evaluation=evaluation,
             image_base_url=image_base_url,
+            recall=recall,
+            queries=queries,
         )
     except ReleaseError as error:
         raise PublishError(f"The release would not serve. {error.message}") from error
@@ -125,6 +135,8 @@ def assemble_release(
     *,
     evaluation: Mapping[str, Any],
     image_base_url: str | None,
+    recall: float = DEFAULT_RECALL,
+    queries: Queries | None = None,
 ) -> LocalRelease:
     """Add index, catalogue and manifest to a folder that holds the program, and try it all.
 
@@ -132,13 +144,14 @@ def assemble_release(
         program: as `export_program` returned it for this folder.
         embedded: the program's vectors of the catalogue's photos.
         catalog, evaluation, image_base_url: as for `build_release`.
+        recall, queries: as for `build_index`.
 
     Raises:
         ReleaseError: the release would not serve.
     """
     (folder / INDEX).mkdir()
-    with console.status("Building the index and measuring its recall…"):
-        built = build_index(embedded.vectors, folder / INDEX)
+    built = build_index(embedded.vectors, folder / INDEX, recall=recall, queries=queries)
+    (folder / TUNING).write_bytes(tuning_png(built))
     rows = image_rows(catalog.photos, embedded.stored, image_base_url)
     counts = write_catalog(folder / CATALOG, products(catalog.photos), rows, embedded.pictures)
     files = {
@@ -153,7 +166,13 @@ def assemble_release(
         release_id="",
         created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
         model=program.model,
-        index=IndexInfo(_files_id(indexed), built.kind, built.recall_at_10, counts.images),
+        index=IndexInfo(
+            _files_id(indexed),
+            counts.images,
+            built.target_recall_at_10,
+            built.chosen,
+            built.curve,
+        ),
         counts=counts,
         golden=GoldenInfo(min(GOLDEN_PHOTOS, len(catalog.photos)), program.worst_cosine),
         evaluation=dict(evaluation),
@@ -168,6 +187,19 @@ def assemble_release(
     release = LocalRelease(manifest, folder)
     open_release(release, engine=SERVING_ENGINE).catalog.close()
     return release
+
+
+def _queries(held_out: Catalog, embedder: FunctionEmbedder, workers: int | None) -> Queries | None:
+    if not held_out.photos:
+        return None
+    return embed_photos(
+        embedder.embed,
+        held_out,
+        embedder.image_size,
+        batch_size=1,
+        label="Embedding queries",
+        workers=workers,
+    )
 
 
 def export_program(

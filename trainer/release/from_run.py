@@ -5,6 +5,7 @@ from typing import Any
 
 from trainer.data.records import Catalog
 from trainer.data.screen import OnBadPhoto, screen
+from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice
 from trainer.release.publish import publish
 from trainer.training.run import Run
@@ -21,6 +22,7 @@ def publish_run(
     image_base_url: str | None = None,
     precision: PrecisionChoice = "auto",
     on_bad_photo: OnBadPhoto = "skip",
+    recall: float = DEFAULT_RECALL,
 ) -> str:
     """Publish a run's last checkpoint, to find the products of a catalogue.
 
@@ -33,6 +35,7 @@ def publish_run(
         image_base_url: where <root>/images is public; None: the function gives the photos out.
         precision: as for `publish`.
         on_bad_photo: "skip" lists unreadable photos in the run's release/; "fail" raises.
+        recall: as for `publish`.
 
     Returns:
         The release's id, now the current one.
@@ -53,6 +56,7 @@ def publish_run(
         evaluation=published_figures(evaluation) if evaluation.get("step") == step else {},
         image_base_url=image_base_url,
         precision=precision,
+        recall=recall,
     )
 
 

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from function.manifest import MANIFEST
@@ -15,7 +16,9 @@ from trainer.model.embedder import Embedder
 from trainer.progress import track
 from trainer.release.build import build_release
 from trainer.release.images import ImageStore
+from trainer.release.indexing import DEFAULT_RECALL, EXACT_ROWS
 from trainer.release.precision import PrecisionChoice
+from trainer.release.tuning import QUERIES
 
 # Uploads that run at once; below the connections that the storage client keeps.
 _PARALLEL_UPLOADS = 8
@@ -31,6 +34,7 @@ def publish(
     image_base_url: str | None = None,
     precision: PrecisionChoice = "auto",
     workers: int | None = None,
+    recall: float = DEFAULT_RECALL,
 ) -> str:
     """Build a release, upload it, and make it the current one.
 
@@ -49,6 +53,8 @@ def publish(
         precision: "auto" serves int8 where its gain and loss, as measured on the catalogue, allow;
             "int8" wherever the processor can; "float" never.
         workers: threads that read, decode and store; None: one per processor.
+        recall: share of a query's ten nearest rows that the index is tuned to find, above 0, at
+            most 1.
 
     Returns:
         The release's id.
@@ -79,6 +85,8 @@ def publish(
             image_base_url=image_base_url,
             precision=precision,
             workers=workers,
+            recall=recall,
+            held_out=_held_out(catalog),
         )
         upload(release, storage)
     release_id = release.manifest.release_id
@@ -91,6 +99,14 @@ def publish(
             f"lookalike releases --root {root} --use {release_id}"
         ) from error
     return release_id
+
+
+def _held_out(catalog: Catalog) -> Catalog:
+    """Photos to tune an index with, where it takes a tree: by seed, some of the customers'."""
+    queries = [photo for photo in catalog.photos if photo.role == "query"]
+    if len(catalog.photos) - len(queries) <= EXACT_ROWS:
+        return catalog.subset([])
+    return catalog.subset(Random(0).sample(queries, min(QUERIES, len(queries))))  # noqa: S311
 
 
 def upload(release: LocalRelease, storage: Storage) -> None:

@@ -9,18 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.catalog import ImageRow, Product, open_catalog, write_catalog
-from function.index import NumpyIndex, open_index
+from function.index import NumpyIndex, TreeIndex, open_index
+from tests.indices import write_exact, write_tree
 from trainer.evaluation.attribution import (
     DEPTHS,
     STEPS,
     Answers,
     Attribution,
     Queries,
+    Unordered,
     WithoutRow,
     attribute,
     step_count,
 )
-from trainer.release.indexing import build_index
 
 ROWS, PRODUCTS, DIM = 2400, 400, 32
 
@@ -42,9 +43,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [Product(f"p{number}") for number in range(PRODUCTS)],
         [ImageRow(row, f"p{owner[row]}", str(row)) for row in range(ROWS)],
     )
-    for kind, exact_rows in (("exact", ROWS), ("scann", 100)):
-        (folder / kind).mkdir()
-        assert build_index(gallery, folder / kind, exact_rows=exact_rows).kind == kind
+    write_exact(gallery, folder / "exact")
+    write_tree(gallery, folder / "scann", leaves_to_search=20, reorder=50)
     asked = random.integers(0, PRODUCTS, 120)
     np.savez(
         folder / "vectors.npz",
@@ -56,7 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def attributed(world: Path, kind: str, scratch: Path, *, noise: float = 0.02) -> Attribution:
+def attributed(world: Path, kind: str, *, noise: float = 0.02) -> Attribution:
     """The program's vectors are the network's with a little noise, as bfloat16 makes it."""
     with np.load(world / "vectors.npz") as held:
         gallery, queries, asked = held["gallery"], held["queries"], held["asked"]
@@ -64,21 +64,19 @@ def attributed(world: Path, kind: str, scratch: Path, *, noise: float = 0.02) ->
     network = [unit(rows + noise * random.normal(size=rows.shape)) for rows in (queries, gallery)]
     with closing(open_catalog(world / "catalog.sqlite")) as catalog:
         return attribute(
-            world / kind,
-            kind,
+            open_index(world / kind, kind),
             catalog,
             Queries([f"p{number}" for number in asked], np.full(len(asked), -1)),
             (network[0], network[1]),
             (queries, gallery),
-            scratch=scratch,
         )
 
 
 @pytest.mark.parametrize("kind", ["exact", "scann"])
-def test_the_steps_add_up_to_the_whole_gap(world: Path, tmp_path: Path, kind: str) -> None:
-    told = attributed(world, kind, tmp_path).to_dict()
+def test_the_steps_add_up_to_the_whole_gap(world: Path, kind: str) -> None:
+    told = attributed(world, kind).to_dict()
     steps = [told[step] for step in STEPS if told[step]]
-    assert len(steps) == step_count(kind)
+    assert len(steps) == step_count(open_index(world / kind, kind))
     for k in DEPTHS:
         changes = [step[f"gained_at_{k}"] - step[f"lost_at_{k}"] for step in steps]
         whole = told["whole"][f"gained_at_{k}"] - told["whole"][f"lost_at_{k}"]
@@ -89,13 +87,13 @@ def test_the_steps_add_up_to_the_whole_gap(world: Path, tmp_path: Path, kind: st
             assert change == round(120 * (after[f"recall_at_{k}"] - before[f"recall_at_{k}"]))
 
 
-def test_an_exact_index_is_charged_nothing_it_does_not_do(world: Path, tmp_path: Path) -> None:
-    told = attributed(world, "exact", tmp_path).to_dict()
+def test_an_exact_index_is_charged_nothing_it_does_not_do(world: Path) -> None:
+    told = attributed(world, "exact").to_dict()
     assert [step for step in STEPS if told[step] is None] == list(STEPS[2:])
 
 
-def test_reordering_recovers_what_quantisation_lost(world: Path, tmp_path: Path) -> None:
-    told = attributed(world, "scann", tmp_path).to_dict()
+def test_reordering_recovers_what_quantisation_lost(world: Path) -> None:
+    told = attributed(world, "scann").to_dict()
     neighbours = {step: told[step]["neighbours_at_10"] for step in STEPS}
     assert neighbours["trained"] == 1.0
     assert neighbours["quantisation"] < neighbours["export"] - 0.02
@@ -103,26 +101,28 @@ def test_reordering_recovers_what_quantisation_lost(world: Path, tmp_path: Path)
     assert neighbours["reordering"] > neighbours["pruning"] + 0.02
 
 
-def test_the_quantised_answer_is_in_the_order_of_the_quantised_scores(
-    world: Path, tmp_path: Path
-) -> None:
+def test_the_quantised_answer_is_in_the_order_of_the_quantised_scores(world: Path) -> None:
     """Reordering is really off: the scores that come out are not the exact ones."""
-    attributed(world, "scann", tmp_path)
     with np.load(world / "vectors.npz") as held:
         gallery, query = held["gallery"], held["queries"][0]
-    rows, scores = open_index(tmp_path / "all", "scann").search(query, 20)
+    served = open_index(world / "scann", "scann")
+    assert isinstance(served, TreeIndex)
+    unordered = Unordered(served, served.parameters.leaves)
+    assert (unordered.rows, unordered.dim) == (ROWS, DIM)
+    rows, scores = unordered.search(query, 20)
     assert np.all(np.diff(scores) <= 0)
     assert np.abs(scores - gallery[rows] @ query).max() > 1e-3
     exact = set(NumpyIndex(gallery).search(query, 20)[0])
     assert len(exact & set(rows)) >= 10
-    served, exact_scores = open_index(world / "scann", "scann").search(query, 20)
-    np.testing.assert_allclose(exact_scores, gallery[served] @ query, atol=1e-5)
+    allowed = np.arange(ROWS) % 3 == 0
+    some, _ = unordered.search(query, 20, allowed)
+    assert some.tolist() == [row for row in unordered.search(query, ROWS)[0] if allowed[row]][:20]
 
 
-def test_the_last_step_is_what_the_release_serves(world: Path, tmp_path: Path) -> None:
+def test_the_last_step_is_what_the_release_serves(world: Path) -> None:
     from function.ranking import rank_products
 
-    attribution = attributed(world, "scann", tmp_path)
+    attribution = attributed(world, "scann")
     index = open_index(world / "scann", "scann")
     with (
         np.load(world / "vectors.npz") as held,
@@ -136,8 +136,8 @@ def test_the_last_step_is_what_the_release_serves(world: Path, tmp_path: Path) -
             assert served == list(page)
 
 
-def test_exact_steps_against_a_nested_loop(world: Path, tmp_path: Path) -> None:
-    page_of = attributed(world, "exact", tmp_path, noise=0.0).answers[0].pages
+def test_exact_steps_against_a_nested_loop(world: Path) -> None:
+    page_of = attributed(world, "exact", noise=0.0).answers[0].pages
     with np.load(world / "vectors.npz") as held:
         gallery, queries, owner = held["gallery"], held["queries"], held["owner"]
     for vector, page in zip(queries[:20], page_of, strict=False):

@@ -1,63 +1,157 @@
-"""The index that is built is as good as it says."""
+"""The index that is built is as good as it says, and as small and fast as its tuning found."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from function.index import NumpyIndex, open_index
-from trainer.release import indexing
-from trainer.release.indexing import build_index, recall_at_10
+from function.index import NumpyIndex, TreeIndex, open_index
+from function.manifest import IndexSetting
+from function.vectors import open_vectors
+from trainer.release.indexing import BuiltIndex, build_index
+from trainer.release.tuning import Probe, choose
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
+def clustered(rows: int, seed: int) -> np.ndarray:
+    centres = np.random.default_rng(0).normal(size=(300, 32))
+    random = np.random.default_rng(seed)
+    return unit(centres[random.integers(0, 300, rows)] + 0.6 * random.normal(size=(rows, 32)))
+
+
 @pytest.fixture(scope="module")
 def vectors() -> np.ndarray:
-    random = np.random.default_rng(0)
-    centres = random.normal(size=(300, 32))
-    return unit(centres[random.integers(0, 300, 3000)] + 0.6 * random.normal(size=(3000, 32)))
+    return clustered(3000, 1)
+
+
+@pytest.fixture(scope="module")
+def tuned(vectors: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> tuple[BuiltIndex, Path]:
+    """Of the settings that reach the recall the fastest tree, however fast exact search is."""
+    folder = tmp_path_factory.mktemp("tuned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.release.indexing.choose", fastest_tree)
+        built = build_index(vectors, folder, recall=0.9, queries=clustered(300, 2), exact_rows=10)
+    return built, folder
+
+
+def fastest_tree(curve: list[IndexSetting], recall: float) -> IndexSetting:
+    trees = [setting for setting in curve if setting.kind == "scann"]
+    return min(
+        (setting for setting in trees if setting.recall_at_10 >= recall),
+        key=lambda setting: setting.ms,
+    )
 
 
 def test_small_catalogues_are_searched_exactly(vectors: np.ndarray, tmp_path: Path) -> None:
     built = build_index(vectors, tmp_path)
-    assert (built.kind, built.recall_at_10) == ("exact", 1.0)
-    assert recall_at_10(open_index(tmp_path, "exact"), vectors, np.arange(50)) == 1.0
+    assert (built.chosen.kind, built.chosen.recall_at_10) == ("exact", 1.0)
+    assert built.curve == (built.chosen,)
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset.npy"]
+    found = [open_index(tmp_path, "exact").search(query, 11)[0] for query in vectors[:50]]
+    assert Probe.of(vectors, vectors[:200], count=50).wanted == 10
+    assert all(row == rows[0] for row, rows in enumerate(found))
 
 
-def test_a_tree_reaches_the_recall_it_is_tuned_for_and_states_it(
-    vectors: np.ndarray, tmp_path: Path
+def test_a_tree_reaches_the_recall_it_is_tuned_for_on_queries_it_was_not_tuned_with(
+    vectors: np.ndarray, tuned: tuple[BuiltIndex, Path]
 ) -> None:
-    built = build_index(vectors, tmp_path, exact_rows=1000)
-    assert built.kind == "scann"
-    assert built.recall_at_10 >= indexing.TARGET_RECALL_AT_10
-    others = recall_at_10(open_index(tmp_path, "scann"), vectors, np.arange(0, 3000, 10))
-    assert others == pytest.approx(built.recall_at_10, abs=0.03)
+    built, folder = tuned
+    assert built.target_recall_at_10 == 0.9
+    assert built.chosen in built.curve
+    assert built.chosen.recall_at_10 >= 0.9
+    index = open_index(folder, "scann")
+    assert isinstance(index, TreeIndex)
+    ((others, _),) = Probe.of(vectors, clustered(300, 3)).measure([index])
+    assert others == pytest.approx(built.chosen.recall_at_10, abs=0.03)
+
+
+def test_the_files_are_those_of_the_chosen_setting(tuned: tuple[BuiltIndex, Path]) -> None:
+    built, folder = tuned
+    index = open_index(folder, "scann")
+    assert isinstance(index, TreeIndex)
+    assert list(vars(index.parameters).values()) == [
+        built.chosen.leaves,
+        built.chosen.leaves_to_search,
+        built.chosen.reorder,
+    ]
+    assert np.load(folder / "dataset.npy").dtype.name == built.chosen.row_type
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.name != "search.json")
+    assert built.chosen.megabytes == pytest.approx(size / 1e6, abs=1e-4)
+
+
+def test_the_curve_has_exact_search_and_every_type_of_rows_until_it_is_good_enough(
+    tuned: tuple[BuiltIndex, Path],
+) -> None:
+    curve = tuned[0].curve
+    assert curve[0].kind == "exact"
+    for row_type in ("float32", "int16", "int8"):
+        climbed = [
+            setting
+            for setting in curve
+            if (setting.kind, setting.row_type, setting.reorder) == ("scann", row_type, 50)
+        ]
+        leaves = [setting.leaves_to_search for setting in climbed]
+        assert leaves == sorted(set(leaves))
+        assert all(setting.recall_at_10 < 0.9 for setting in climbed[:-1])
+    assert all(setting.ms > 0 for setting in curve)
 
 
 def test_without_scann_the_plain_vectors_are_written(
     vectors: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainer.release.indexing.find_spec", lambda name: None)
-    assert build_index(vectors, tmp_path, exact_rows=10).kind == "exact"
-    assert isinstance(open_index(tmp_path, "exact"), NumpyIndex)
+    assert build_index(vectors, tmp_path, exact_rows=10).chosen.kind == "exact"
+    np.testing.assert_array_equal(open_vectors(tmp_path).read(), vectors)
 
 
-def test_recall_against_a_nested_loop(vectors: np.ndarray) -> None:
-    some = vectors[:60]
-    blind = NumpyIndex(np.where(np.arange(60)[:, None] % 3 == 0, 0, some).astype(np.float32))
-    queries = np.array([1, 2, 4, 50])
+def test_where_no_tree_is_good_enough_search_is_exact(vectors: np.ndarray) -> None:
+    exact = IndexSetting("exact", "float32", 0, 0, 0, 1.0, 9.0, 4.0)
+    tree = IndexSetting("scann", "int8", 8, 8, 50, 0.98, 0.1, 1.0)
+    assert choose([exact, tree], 0.99) == exact
+    assert choose([exact, tree], 0.98) == tree
+
+
+def test_among_settings_about_as_fast_the_smallest_is_chosen() -> None:
+    exact = IndexSetting("exact", "float32", 0, 0, 0, 1.0, 9.0, 4.0)
+    fast = IndexSetting("scann", "float32", 8, 2, 50, 0.995, 0.30, 4.5)
+    small = replace(fast, row_type="int8", ms=0.45, megabytes=1.2)
+    slow = replace(small, ms=0.55)
+    assert choose([exact, fast, small], 0.99) == small
+    assert choose([exact, fast, slow], 0.99) == fast
+    assert choose([exact, replace(fast, ms=4.0), replace(small, ms=4.9)], 0.99).row_type == "int8"
+
+
+@given(st.integers(1, 60), st.integers(0, 2**32 - 1), st.booleans(), st.integers(1, 12))
+def test_recall_against_a_nested_loop(rows: int, seed: int, held_out: bool, count: int) -> None:
+    random = np.random.default_rng(seed)
+    some = unit(random.normal(size=(rows, 8)))
+    queries = unit(random.normal(size=(200, 8))) if held_out else None
+    probe = Probe.of(some, queries, count=count)
+    blind = NumpyIndex(np.where(random.random((rows, 1)) < 0.4, 0, some).astype(np.float32))
+    wanted = min(10, rows if held_out else rows - 1)
+    assert probe.wanted == wanted
     hits = 0
-    for query in queries:
-        order = [row for row in np.argsort(-(some @ some[query])) if row != query]
-        found = [row for row in blind.search(some[query], 11)[0] if row != query][:10]
+    for query, own in zip(probe.queries, probe.own_rows, strict=True):
+        order = [row for row in np.argsort(-(some @ query), kind="stable") if row != own]
+        found = [row for row in blind.search(query, 11)[0] if row != own][:wanted]
         hits += len(set(found) & set(order[:10]))
-    assert recall_at_10(blind, some, queries) == pytest.approx(hits / 40)
+    ((recall, _),) = probe.measure([blind])
+    assert recall == pytest.approx(hits / (wanted * len(probe.queries)) if wanted else 1.0)
 
 
 def test_duplicates_of_a_photo_cost_no_recall() -> None:
     same = np.tile(unit(np.ones((1, 8))), (30, 1))
-    assert recall_at_10(NumpyIndex(same), same, np.arange(30)) == 1.0
-    assert recall_at_10(NumpyIndex(same[:1]), same[:1], np.arange(1)) == 1.0
+    for rows in (same, same[:1]):
+        ((recall, _),) = Probe.of(rows).measure([NumpyIndex(rows)])
+        assert recall == 1.0
+
+
+def test_a_few_held_out_photos_are_too_few_to_tune_with(vectors: np.ndarray) -> None:
+    assert (Probe.of(vectors, vectors[:199]).own_rows >= 0).all()
+    assert (Probe.of(vectors, vectors[:200]).own_rows == -1).all()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from function.processors import usable_processors
+from function.processor import usable_processors
 
 ALL = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 

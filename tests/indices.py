@@ -1,0 +1,33 @@
+"""Small indices of a kind, a row type and parameters of the test's choice."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from function.index import ApproximateSearch
+from function.manifest import RowType
+from function.vectors import save_vectors
+from trainer.release.indexing import build_tree
+
+
+def write_exact(
+    vectors: NDArray[np.float32], folder: Path, *, row_type: RowType = "float32"
+) -> None:
+    """Write an exact index of unit vectors into a new folder."""
+    folder.mkdir()
+    save_vectors(vectors, folder, row_type)
+
+
+def write_tree(
+    vectors: NDArray[np.float32],
+    folder: Path,
+    *,
+    leaves_to_search: int,
+    reorder: int,
+    row_type: RowType = "float32",
+) -> None:
+    """Write a tree over unit vectors into a new folder."""
+    write_exact(vectors, folder, row_type=row_type)
+    leaves = build_tree(vectors, folder)
+    ApproximateSearch(leaves, min(leaves, leaves_to_search), reorder).save(folder)

@@ -5,17 +5,21 @@ sooner. The others wait in the order in which they came, and only so many of the
 stays short: who comes after that is told at once when to try again.
 """
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import ceil
+from typing import NoReturn
 
 from .errors import ClientLeft, DeadlineExceeded, QueueFull
 
 # How long a client that has left may still hold its place in the queue.
 _POLL_SECONDS = 0.1
+# Each refusal costs about a thirtieth of a search, so callers that come again at once, as fast as
+# they can, would take the processors from those that were let in: refusals keep this pace.
+REFUSALS_PER_SECOND = 200
 # Of the newest search in the mean that a refused caller's patience is reckoned from.
 _NEWEST = 0.1
 
@@ -35,6 +39,7 @@ class Admission:
         self._queue: deque[threading.Event] = deque()
         self._lock = threading.Lock()
         self._seconds = 0.0
+        self._last_refusal = -math.inf
 
     @property
     def running(self) -> int:
@@ -49,11 +54,13 @@ class Admission:
     def check(self) -> None:
         """Raise QueueFull if `place` would: before the request costs anything more."""
         with self._lock:
-            self._refuse_if_full()
+            full = self._is_full
+        if full:
+            self._refuse()
 
     @contextmanager
     def place(
-        self, *, until: float = float("inf"), has_left: Callable[[], bool] = lambda: False
+        self, *, until: float = math.inf, has_left: Callable[[], bool] = lambda: False
     ) -> Iterator[None]:
         """Wait for a place, and hold it for what runs inside.
 
@@ -62,7 +69,7 @@ class Admission:
             has_left: whether nobody waits for the answer any more.
 
         Raises:
-            QueueFull: too many wait already.
+            QueueFull: too many wait already; told at once, but for the pace of refusals.
             DeadlineExceeded: `until` came first.
             ClientLeft: the caller did not wait for its turn.
         """
@@ -78,13 +85,16 @@ class Admission:
             self._leave()
 
     def _enter(self, until: float, has_left: Callable[[], bool]) -> None:
+        turn = threading.Event()
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
-            self._refuse_if_full()
-            turn = threading.Event()
-            self._queue.append(turn)
+            full = self._is_full
+            if not full:
+                self._queue.append(turn)
+        if full:
+            self._refuse()
         try:
             while not turn.wait(min(_POLL_SECONDS, max(0.0, until - time.monotonic()))):
                 if has_left():
@@ -110,15 +120,21 @@ class Admission:
             else:
                 self._free += 1
 
-    def _refuse_if_full(self) -> None:
-        """The lock is held."""
-        if self._free or len(self._queue) < self._most_waiting:
-            return
+    @property
+    def _is_full(self) -> bool:
+        return not self._free and len(self._queue) >= self._most_waiting
+
+    def _refuse(self) -> NoReturn:
         error = QueueFull(
-            f"{len(self._queue)} searches wait already, the most that may. "
+            f"{self._most_waiting} searches wait already, the most that may. "
             "Try again after the seconds that Retry-After says.",
             metadata={"limit": str(self._most_waiting)},
         )
-        ahead = len(self._queue) + self._places
-        error.retry_after_seconds = max(1, ceil(ahead * self._seconds / self._places))
+        with self._lock:
+            here = self.running + self.waiting
+            error.retry_after_seconds = max(1, math.ceil(here * self._seconds / self._places))
+            now = time.monotonic()
+            self._last_refusal = max(now, self._last_refusal + 1 / REFUSALS_PER_SECOND)
+            pause = self._last_refusal - now
+        time.sleep(pause)
         raise error

@@ -112,11 +112,12 @@ class App:
 
     def _search(self, exchange: Exchange) -> Response:
         stage = exchange.stopwatch.stage
-        deadline = time.monotonic() + self._settings.deadline_seconds
         exchange.cold_start = not self._worker.is_ready
         self._admission.check()
         with stage("parse"):
             query = api.parse_search(exchange.request)
+        # A slow upload is the client's own time.
+        deadline = time.monotonic() + self._settings.deadline_seconds
         service = self._worker.get()
         if query.image_uri:
             with stage("fetch"):

@@ -13,15 +13,12 @@ from .admission import Admission
 from .app import App
 from .envelope import Envelope
 from .metrics import Metrics
-from .processor import usable_processors
 from .service import load_service
 from .settings import Settings
 from .worker import Worker
 
 _settings = Settings.from_environment(os.environ)
-_admission = Admission(
-    running=_settings.max_running or usable_processors(), waiting=_settings.max_waiting
-)
+_admission = Admission(running=_settings.running_searches, waiting=_settings.max_waiting)
 _metrics = Metrics(_admission)
 _worker = Worker(
     partial(load_service, _settings, _metrics), wait_seconds=_settings.loading_wait_seconds

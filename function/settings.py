@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from .photo import DEFAULT_LIMITS, PhotoLimits
+from .processor import usable_processors
 
 PREFIX = "LOOKALIKE_"
 HERE = Path(__file__).parent
+
+# Of the server, beside those that searches hold: for health checks, pages, uploads and refusals.
+SPARE_THREADS = 6
 
 
 class BadSetting(ValueError):
@@ -169,6 +173,16 @@ class Settings:
             except BadSetting as error:
                 raise BadSetting(f"{name}: expected {error}; found {text!r}.") from None
         return cls(**values)
+
+    @property
+    def running_searches(self) -> int:
+        """How many searches compute at once."""
+        return self.max_running or usable_processors()
+
+    @property
+    def threads(self) -> int:
+        """How many threads the server should have, so that only searches wait for searches."""
+        return self.running_searches + self.max_waiting + SPARE_THREADS
 
     @property
     def photo_limits(self) -> PhotoLimits:

@@ -44,6 +44,7 @@ class RunningFunction:
 
     port: int
     log: Path
+    process: "subprocess.Popen[bytes]"
 
     @property
     def url(self) -> str:
@@ -136,7 +137,7 @@ def run_function(
             stderr=output,
             start_new_session=True,
         )
-    running = RunningFunction(port, log)
+    running = RunningFunction(port, log, process)
     try:
         _wait_until_listening(running, process)
         yield running

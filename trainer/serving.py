@@ -56,7 +56,8 @@ def serve(root: str, *, host: str, port: int, engine: str = "openvino") -> None:
         *("--target", ENTRY_POINT),
         *("--host", host, "--port", str(port)),
     )
-    environment = {**os.environ, "LOOKALIKE_ROOT": root, "LOOKALIKE_ENGINE": engine}
+    environment = {"THREADS": str(_settings().threads), **os.environ}
+    environment |= {"LOOKALIKE_ROOT": root, "LOOKALIKE_ENGINE": engine}
     url = f"http://{host}:{port}"
     # Whoever ends this process by SIGTERM ends the server too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -1,10 +1,12 @@
 """More and more clients at once: answers a second must not fall past their peak.
 
-    python -m tests.benchmarks.overload [--seconds 4] [--running N] [--waiting N]
+    python -m tests.benchmarks.overload [--root ROOT] [--running N] [--waiting N] [--pause 0.1]
 
 Clients post different photos of 1024×768 as fast as they are answered, and one that is refused
-tries again after a tenth of a second, ten times sooner than it is told to. They share the machine
-with the server.
+tries again after a tenth of a second, ten times sooner than it is told to; with `--pause 0` at
+once, the worst that clients can do. They share the machine with the server. Limit of the same run:
+an answer should take no longer than all who may compute and wait with it, (running + waiting) ÷
+answers a second.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
+from function.settings import Settings
 from tests.benchmarks.http_load import PATH, connect, encode
 from tests.benchmarks.serving import ours, running
 from tests.benchmarks.shop import open_shop, shop_root
@@ -21,10 +24,10 @@ from tests.benchmarks.timing import Row, Timing, report
 
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 PHOTOS = 64
-IMPATIENT_SECONDS = 0.1
 
 
-def flood(port: int, photos: Sequence[bytes], clients: int, seconds: float) -> Row:
+def flood(port: int, photos: Sequence[bytes], clients: int, seconds: float, pause: float) -> Row:
+    """Post without a rest; RuntimeError for any answer but 200 and 429."""
     end = time.perf_counter() + seconds
 
     def client(first: int) -> tuple[list[float], int]:
@@ -42,7 +45,7 @@ def flood(port: int, photos: Sequence[bytes], clients: int, seconds: float) -> R
                 answered.append(time.perf_counter() - start)
             elif response.status == http.HTTPStatus.TOO_MANY_REQUESTS:
                 refused += 1
-                time.sleep(IMPATIENT_SECONDS)
+                time.sleep(pause)
             else:
                 raise RuntimeError(f"expected 200 or 429; found {response.status}")
         connection.close()
@@ -59,9 +62,11 @@ def flood(port: int, photos: Sequence[bytes], clients: int, seconds: float) -> R
         "clients": clients,
         "answers/s": len(answered) / elapsed,
         "p50 ms": timing.p50,
+        "p95 ms": timing.p95,
         "p99 ms": timing.p99,
         "p99 ÷ p50": timing.p99 / timing.p50,
         "429, share": refused / (refused + len(answered)),
+        "429/s": refused / elapsed,
     }
 
 
@@ -70,19 +75,26 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each number of clients")
     parser.add_argument("--running", help="searches that compute at once; else the default")
     parser.add_argument("--waiting", help="searches that wait; else the default")
+    parser.add_argument("--root", default="", help="a release's; else the benchmarks' own shop")
+    parser.add_argument("--pause", type=float, default=0.1, help="seconds, after a refusal")
     arguments = parser.parse_args()
     shop = open_shop()
     photos = shop.query_photos((1024, 768), PHOTOS)
-    server = ours(str(shop_root()), shop.folder / "cache", threads=max(CLIENTS))
+    server = ours(arguments.root or str(shop_root()), shop.folder / "cache", threads=max(CLIENTS))
     for name in ("running", "waiting"):
         if (value := getattr(arguments, name)) is not None:
             server.environment[f"LOOKALIKE_MAX_{name.upper()}"] = value
+    settings = Settings.from_environment(server.environment)
     with running(server, photos[0]) as (port, _, _):
-        flood(port, photos, 4, 1.0)
-        rows = [flood(port, photos, clients, arguments.seconds) for clients in CLIENTS]
+        flood(port, photos, 4, 1.0, 0.0)
+        rows = [
+            flood(port, photos, clients, arguments.seconds, arguments.pause) for clients in CLIENTS
+        ]
+    places = settings.running_searches + settings.max_waiting
     peak = max(float(row["answers/s"] or 0) for row in rows)
     for row in rows:
         row["of the peak"] = float(row["answers/s"] or 0) / peak
+        row["limit ms"] = 1e3 * min(int(row["clients"] or 0), places) / float(row["answers/s"] or 0)
     report("overload", "searches of 1024×768 JPEGs by clients that never rest", rows)
 
 

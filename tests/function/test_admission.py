@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function.admission import Admission
+from function.admission import REFUSALS_PER_SECOND, Admission
 from function.errors import ClientLeft, DeadlineExceeded, FunctionError, QueueFull
 
 PATIENCE = 20.0
@@ -96,6 +96,18 @@ def test_the_advice_grows_with_how_long_searches_take() -> None:
         pass
     assert refused.value.retry_after_seconds == 2
     occupied.free()
+
+
+def test_refusals_keep_their_pace() -> None:
+    admission = Admission(running=1, waiting=0)
+    occupied = Occupied(admission)
+    start = time.monotonic()
+    with ThreadPoolExecutor(11) as pool:
+        refusals = [pool.submit(admission.check) for _ in range(11)]
+    assert time.monotonic() - start >= 10 / REFUSALS_PER_SECOND
+    assert all(isinstance(refusal.exception(), QueueFull) for refusal in refusals)
+    occupied.free()
+    admission.check()
 
 
 def test_waiting_ends_at_the_deadline_and_leaves_no_trace() -> None:

@@ -2,9 +2,11 @@
 
 import http.client
 import re
+import signal
+import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -40,6 +42,27 @@ def narrow(
     ) as running:
         running.wait_until_ready()
         yield running
+
+
+def head(length: int, content_type: str) -> bytes:
+    return (
+        "POST /v1/products:search HTTP/1.1\r\nHost: here\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def begin(running: RunningFunction, length: int, content_type: str) -> socket.socket:
+    """Send the head of a search, and nothing of its body yet."""
+    connection = socket.create_connection(("127.0.0.1", running.port), timeout=30)
+    connection.sendall(head(length, content_type))
+    return connection
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def metric(running: RunningFunction, name: str) -> float:
@@ -111,6 +134,54 @@ def test_a_search_past_its_deadline_is_answered_504(
         assert answer.status == 504
         assert answer.json()["error"]["status"] == "DEADLINE_EXCEEDED"
         assert answer.headers["Retry-After"] == "1"
+
+
+def test_a_slow_upload_does_not_count_against_the_deadline(
+    tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("slow") / "log.txt"
+    with run_function(log, root=str(tiny_release.root), deadline_seconds="2") as running:
+        running.wait_until_ready()
+        body, content_type = form(large_photo(200))
+        with begin(running, len(body), content_type) as connection:
+            for part in (body[: len(body) // 2], body[len(body) // 2 :]):
+                connection.sendall(part)
+                time.sleep(1.2)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_sends_its_next_request_already_has_not_left(
+    narrow: RunningFunction,
+) -> None:
+    body, content_type = form(large_photo(200))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(narrow.search, large_photo(6000))
+        eventually(lambda: metric(narrow, "lookalike_searches_running ") == 1)
+        with begin(narrow, len(body), content_type) as connection:
+            connection.sendall(body + head(len(body), content_type) + body)
+            read = b""
+            while read.count(b"HTTP/1.1 200 ") < 2:
+                read += (more := connection.recv(65536))
+                assert more, read
+        assert first.result().status == 200
+
+
+def test_those_who_wait_are_answered_before_the_server_ends(
+    tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("ending") / "log.txt"
+    # A busy machine is slow: here nobody is given up.
+    chosen = {"max_running": "1", "deadline_seconds": "60", "threads": "16"}
+    with run_function(log, root=str(tiny_release.root), **chosen) as running:
+        running.wait_until_ready()
+        with ThreadPoolExecutor(4) as pool:
+            answers = [pool.submit(running.search, large_photo(6000))]
+            eventually(lambda: metric(running, "lookalike_searches_running ") == 1)
+            answers += [pool.submit(running.search, LARGE) for _ in range(3)]
+            eventually(lambda: metric(running, "lookalike_searches_waiting ") == 3)
+            running.process.send_signal(signal.SIGTERM)
+            assert [answer.result().status for answer in answers] == [200] * 4
+        assert running.process.wait(30) == 0
 
 
 def test_metrics_tell_stages_and_release_and_can_be_closed(

@@ -108,7 +108,8 @@ def test_deploy_serves_the_root_with_as_many_threads_as_requests(deploy):
 
 def test_deploy_leaves_threads_to_those_who_need_not_wait_for_a_search(deploy):
     fields = dict(item.split("=", 1) for item in the_command(deploy) if "=" in item)
-    assert int(fields["--concurrency"]) > int(fields["--cpu"]) + Settings().max_waiting
+    processors = int(fields["--cpu"])
+    assert int(fields["--concurrency"]) == Settings(max_running=processors).threads
 
 
 def test_the_platform_waits_longer_than_a_search_may_take(deploy):

@@ -26,13 +26,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import get_args
 
 import numpy as np
 
 import function
 from function.embedder import open_embedder
 from function.photo import load_pixels
-from function.release import current_release_id, release_prefix
+from function.release import current_release_id, read_manifest, release_prefix
 from function.storage import open_storage
 from tests.benchmarks.http_load import Load, connect, load, post
 from tests.benchmarks.peers import PYTHON, run_peer
@@ -43,6 +44,7 @@ from tests.gcs import make_bucket, run_gcs
 from tests.ports import free_port
 from trainer.model.config import PREPROCESSING
 from trainer.model.parameters import to_flat
+from trainer.release.precision import PrecisionChoice
 
 SIZES = {"1024×768": (1024, 768), "12 megapixels": (4032, 3024)}
 PHOTOS = 64
@@ -190,12 +192,11 @@ def measure(
     return row, found
 
 
-def from_gcs(photo: bytes, starts: int, scratch: Path) -> Row:
+def from_gcs(here: Path, photo: bytes, starts: int, scratch: Path) -> Row:
     """Cold start and memory with the release on an emulator's bucket and an empty cache."""
     with run_gcs(scratch / "gcs.log") as url:
         os.environ |= {"STORAGE_EMULATOR_HOST": url, "TENSORSTORE_GCS_HTTP_URL": url}
         bucket = make_bucket(url)
-        here = shop_root()
         there = open_storage(bucket)
         for path in sorted(here.rglob("*")):
             if path.is_file():
@@ -219,12 +220,13 @@ def from_gcs(photo: bytes, starts: int, scratch: Path) -> Row:
     }
 
 
-def alone_ms(photos: Sequence[bytes]) -> tuple[float, float]:
+def alone_ms(root: Path, photos: Sequence[bytes]) -> tuple[float, float]:
     """Decoding and the network, called in this process and nothing else, p50."""
-    storage = open_storage(shop_root())
-    release = current_release_id(storage)
-    assert release is not None
-    embedder = open_embedder(shop_root() / release_prefix(release), "openvino")
+    storage = open_storage(root)
+    release_id = current_release_id(storage)
+    assert release_id is not None
+    precision = read_manifest(storage, release_id).precision_here("openvino")
+    embedder = open_embedder(root / release_prefix(release_id), "openvino", precision=precision)
     pixels = load_pixels(photos[0], IMAGE_SIZE)[None]
     turn = iter(range(10**9))
     decode, network = time_calls(
@@ -247,9 +249,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load")
     parser.add_argument("--starts", type=int, default=3, help="cold starts, of which the median")
     parser.add_argument("--alone", action="store_true", help="without the peers")
+    parser.add_argument("--precision", choices=get_args(PrecisionChoice), default="float")
     arguments = parser.parse_args()
     shop = open_shop()
-    root = shop_root()
+    root = shop_root(arguments.precision)
     photos = {name: shop.query_photos(size, PHOTOS) for name, size in SIZES.items()}
     servers = [ours(str(root), shop.folder / "cache")]
     if not arguments.alone:
@@ -262,7 +265,7 @@ def main() -> None:
         rows.append(row)
     stages = loads[0]
     report("serving", "HTTP search, ResNet-50 at 224 px, 60,502 × 512", rows)
-    decode, network = alone_ms(photos["1024×768"])
+    decode, network = alone_ms(root, photos["1024×768"])
     floor = floor_ms(photos["1024×768"], arguments.seconds)
     alone = decode + network
     report(
@@ -285,7 +288,7 @@ def main() -> None:
         report(
             "serving-bucket",
             "cold start from storage",
-            [from_gcs(photos["1024×768"][0], arguments.starts, Path(scratch))],
+            [from_gcs(root, photos["1024×768"][0], arguments.starts, Path(scratch))],
         )
 
 

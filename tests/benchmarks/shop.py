@@ -42,6 +42,7 @@ from trainer.model.pretrained import load_pretrained, pretrained_config
 from trainer.progress import progress_bar
 from trainer.release.build import assemble_release, export_program
 from trainer.release.embedding import EmbeddedCatalog
+from trainer.release.precision import PrecisionChoice
 from trainer.release.publish import upload
 
 SHOP = FOLDER / "shop"
@@ -151,12 +152,15 @@ def open_shop() -> Shop:
     return Shop(SHOP, np.load(SHOP / "rows.npy", mmap_mode="r"), np.load(SHOP / "queries.npy"))
 
 
-def shop_root() -> Path:
+def shop_root(precision: PrecisionChoice = "float") -> Path:
     """Return a root with the shop's release, published as `lookalike publish` would.
 
     Remove the folder to have it published anew, by changed code.
+
+    Args:
+        precision: "auto" and "int8" embed all rows again, by the int8 program.
     """
-    root = SHOP / "root"
+    root = SHOP / f"root-{precision}"
     storage = open_storage(root)
     if current_release_id(storage) is None:
         shop = open_shop()
@@ -164,7 +168,7 @@ def shop_root() -> Path:
             folder = Path(scratch)
             # Golden photos, calibration and measurement take whole photos: one pack will do.
             program = export_program(
-                shop.model, IMAGE_SIZE, shop.catalogs[0], folder, precision="auto"
+                shop.model, IMAGE_SIZE, shop.catalogs[0], folder, precision=precision
             )
             rows = shop.rows
             if program.precision != "float":

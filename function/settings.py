@@ -113,7 +113,11 @@ class Settings:
     # Less than the ten seconds that the platform leaves an instance to finish what it began.
     deadline_seconds: float = field(
         default=8.0,
-        metadata=_from(_seconds, "how long a search may wait and take, then it is answered 504"),
+        metadata=_from(
+            _seconds,
+            "how long a search may take once its upload is read, waiting included, then it is "
+            "answered 504",
+        ),
     )
     metrics: bool = field(
         default=True, metadata=_from(_switch, "on or off: whether /metrics answers")

@@ -79,13 +79,12 @@ def test_a_flood_is_answered_or_refused_with_advice_and_probes_are_not_kept_wait
         return narrow.search(LARGE)
 
     with ThreadPoolExecutor(12) as pool:
-        flood = pool.map(search, range(36))
-        slowest = 0.0
-        for _ in range(5):
-            start = time.monotonic()
+        flood = [pool.submit(search, number) for number in range(36)]
+        for _ in range(3):
             assert narrow.get("/health/ready").status == 200
-            slowest = max(slowest, time.monotonic() - start)
-        answers = list(flood)
+        # Those searches that came before were not waited for.
+        assert not all(search.done() for search in flood)
+        answers = [search.result() for search in flood]
     statuses = Counter(answer.status for answer in answers)
     assert set(statuses) == {200, 429}
     assert statuses[200] >= 1 + WAITING
@@ -97,8 +96,6 @@ def test_a_flood_is_answered_or_refused_with_advice_and_probes_are_not_kept_wait
             assert int(answer.headers["Retry-After"]) >= 1
         else:
             assert answer.json()["timingsMs"]["queue"] >= 0
-    # All searches one after the other would take seconds.
-    assert slowest < 1
     assert metric(narrow, 'lookalike_requests_total{reason="QUEUE_FULL"') == statuses[429]
     assert metric(narrow, "lookalike_searches_running ") == 0
 

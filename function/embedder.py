@@ -119,7 +119,7 @@ class OpenVinoEmbedder:
         model.reshape([1, self.image_size, self.image_size, 3])
         self._alone = self._compiled(model, "LATENCY")
         self._together: _Program | None = None
-        # Gone once nothing is left to be compiled: it holds the weights a second time.
+        # None once nothing is left to be compiled from it.
         self._model = model if self._alone.threads > 1 else None
         self._lock = threading.Lock()
         self._under_way = 0

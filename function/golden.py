@@ -16,9 +16,9 @@ from .embedder import Embedder
 from .errors import ReleaseError
 from .manifest import GOLDEN
 
-# What a program must reach beside the golden vectors of its own precision: bfloat16 and float32
-# processors agree to 0.9999, int8 with its first layer in either to 0.9997; a program with other
-# weights or another preprocessing does not come near.
+# What a program must reach beside the golden vectors of its own precision. Of 5,103 photos each had
+# 0.9993 or more between bfloat16 and float32, of 86 each 0.9999 between int8 on different
+# instructions; a program with other weights or another preprocessing does not come near.
 GOLDEN_COSINE = 0.999
 
 # What it must reach beside those of the other precision: the catalogue may be embedded by one, and

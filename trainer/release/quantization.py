@@ -4,8 +4,9 @@ Weights are symmetric int8 with one scale for each output channel, activations 8
 each, as QuantizeLinear and DequantizeLinear around what shall run in int8 (Jacob et al.,
 "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
 CVPR 2018, equation 1 with zero point 0). A runtime that knows the pattern computes in int8; any
-other computes the same rounding in float. The first convolution, which reads the pixels, and all
-that follows the last block stay in float.
+other computes the same rounding in float. What follows the last block stays in float. The first
+convolution does not: in bfloat16 on one processor and float32 on another, its differences would be
+rounded apart by all that follows.
 """
 
 from collections.abc import Iterable
@@ -45,8 +46,7 @@ def quantized(
         model: as `onnx_model` writes it.
         pixels: photos that the activations' ranges are measured on: of the kind to be embedded.
     """
-    # The first reads the pixels.
-    convolutions = [node for node in model.graph.node if node.op_type == "Conv"][1:]
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     pools = [node for node in model.graph.node if node.op_type == "MaxPool"]
     pooled = {node.output[0] for node in pools}
     sums = [node for node in model.graph.node if node.op_type == "Add"]
@@ -68,7 +68,7 @@ def _observed(
     names: Iterable[str],
     pixels: UInt8[np.ndarray, "photos size size 3"],
 ) -> dict[str, Float[np.ndarray, " values"]]:
-    """Values of some activations, drawn by a fixed seed, and the extremes of each photo."""
+    """Values of some activations, drawn by a fixed seed, and the extremes of each batch."""
     seen = onnx.ModelProto()
     seen.CopyFrom(model)
     seen.graph.output.extend(

@@ -32,7 +32,7 @@ from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
 from trainer.release.build import export_program
 from trainer.release.precision import (
-    MIN_QUERIES,
+    MIN_PHOTOS,
     PrecisionChoice,
     make_int8,
     pays,
@@ -77,20 +77,22 @@ def test_int8_pays_by_each_of_its_figures(change: dict[str, float], expected: bo
 def test_recall_is_that_of_a_loop(seed: int, products: int) -> None:
     random = np.random.default_rng(seed)
     names = [str(name) for name in random.integers(0, products, 8)]
-    queries, photos = random.normal(size=(2, 8, 3)).astype(np.float32)
+    photos = random.normal(size=(8, 3)).astype(np.float32)
+    queries = random.normal(size=(16, 3)).astype(np.float32)
     hits = 0
-    for number, name in enumerate(names):
-        others = [n for n in range(8) if n != number or names.count(name) == 1]
-        best = max(others, key=lambda n: float(queries[number] @ photos[n]))
-        hits += names[best] == name
-    assert recall_at_1(queries, photos, names) == pytest.approx(hits / 8)
+    for number, query in enumerate(queries):
+        own = number // 2
+        others = [n for n in range(8) if n != own or names.count(names[own]) == 1]
+        best = max(others, key=lambda n: float(query @ photos[n]))
+        hits += names[best] == names[own]
+    assert recall_at_1(queries, photos, names) == pytest.approx(hits / 16)
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """Enough photos for a measurement: three of each product."""
     folder = tmp_path_factory.mktemp("shop")
-    for product in range(MIN_QUERIES // 3 + 1):
+    for product in range(MIN_PHOTOS // 3 + 1):
         (folder / f"p{product}").mkdir()
         for view in range(3):
             draw_photo(product, view).save(folder / f"p{product}" / f"{view}.jpg")
@@ -128,7 +130,7 @@ def test_a_network_that_int8_ruins_is_served_in_float(shop: Catalog, tmp_path: P
     measured = tried(fragile(), shop, tmp_path, "auto")
     assert measured is not None
     assert not measured.chosen
-    assert measured.queries == len(shop.photos)
+    assert measured.queries == 4 * len(shop.photos)
     assert measured.worst_cosine < 0.97
     assert [path.name for path in tmp_path.iterdir()] == [EMBEDDER_ONNX]
 

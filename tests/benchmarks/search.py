@@ -19,6 +19,7 @@ that the tuner chose, and filters.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -72,6 +73,7 @@ def opened(size: str) -> tuple[Rows, Queries]:
 def write_ours(rows: Rows, queries: Queries, folder: Path, target: float) -> None:
     """Build what `publish` would, once, and the same tree over the other types of rows."""
     if not (folder / "tuned.json").exists():
+        shutil.rmtree(folder / "tuned", ignore_errors=True)
         (folder / "tuned").mkdir(parents=True)
         start = time.perf_counter()
         built = build_index(rows, folder / "tuned", recall=target, queries=queries)
@@ -135,7 +137,9 @@ def peers(rows: Rows, folder: Path, size: str, wanted: list[str]) -> Iterator[Me
         if not index.exists():
             vectors = folder / "vectors.npy"
             np.save(vectors, rows)
-            run_peer("search", "build", factories[name], vectors, index)
+            begun = folder / f"{name}.begun"
+            run_peer("search", "build", factories[name], vectors, begun)
+            begun.rename(index)
             vectors.unlink()
         (folder / "settings.json").write_text(json.dumps(ladders[name]))
         measured = run_peer(

@@ -54,7 +54,8 @@ def opened(kind: str, dim: int, path: str) -> tuple[Callable[[dict[str, int]], N
             lambda query: graph.knn_query(query, K, num_threads=1)[0][0],
         )
     index = faiss.read_index(path)
-    inner = faiss.downcast_index(index.base_index) if "Refine" in kind else index
+    refines = isinstance(index, faiss.IndexRefine)
+    inner = faiss.downcast_index(index.base_index) if refines else index
 
     def apply(setting: dict[str, int]) -> None:
         if "nprobe" in setting:

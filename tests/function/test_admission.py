@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -13,15 +12,7 @@ from hypothesis import strategies as st
 
 from function.admission import REFUSALS_PER_SECOND, Admission
 from function.errors import ClientLeft, DeadlineExceeded, FunctionError, QueueFull
-
-PATIENCE = 20.0
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.001)
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 
 class Occupied:
@@ -35,12 +26,12 @@ class Occupied:
 
     def _hold(self, admission: Admission) -> None:
         with admission.place():
-            assert self._freed.wait(PATIENCE)
+            assert self._freed.wait(PATIENCE_SECONDS)
 
     def free(self) -> None:
         self._freed.set()
         for held in self._held:
-            held.result(PATIENCE)
+            held.result(PATIENCE_SECONDS)
         self._pool.shutdown()
 
 

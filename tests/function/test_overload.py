@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.releases import TinyRelease
 from tests.server import Answer, RunningFunction, form, run_function
+from tests.waiting import eventually
 
 WAITING = 2
 
@@ -58,13 +59,6 @@ def begin(running: RunningFunction, length: int, content_type: str) -> socket.so
     return connection
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def metric(running: RunningFunction, name: str) -> float:
     """The sum over the labels that the name leaves open."""
     text = running.get("/metrics").body.decode()
@@ -104,19 +98,14 @@ def test_a_client_that_leaves_the_queue_costs_nothing(narrow: RunningFunction) -
     body, content_type = form(LARGE)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(narrow.search, large_photo(6000))
-        while not first.done() and metric(narrow, "lookalike_searches_running ") == 0:
-            time.sleep(0.005)
+        eventually(lambda: metric(narrow, "lookalike_searches_running ") == 1)
         leaver = http.client.HTTPConnection("127.0.0.1", narrow.port)
         leaver.request("POST", "/v1/products:search", body, {"Content-Type": content_type})
-        while not first.done() and metric(narrow, "lookalike_searches_waiting ") == 0:
-            time.sleep(0.005)
+        eventually(lambda: metric(narrow, "lookalike_searches_waiting ") == 1)
         leaver.close()
         assert first.result().status == 200
-    deadline = time.monotonic() + 20
     left = 'lookalike_requests_total{reason="CLIENT_LEFT"'
-    while metric(narrow, left) == 0 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert metric(narrow, left) == 1
+    eventually(lambda: metric(narrow, left) == 1)
     (line,) = (line for line in narrow.log_lines() if line.get("reason") == "CLIENT_LEFT")
     assert "decode" not in line["timingsMs"]
 

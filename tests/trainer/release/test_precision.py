@@ -234,26 +234,29 @@ def test_a_processor_without_int8_answers_from_the_same_release_in_float(
     assert max(score for _, score in found) < 0.999999
 
 
+@pytest.fixture
+def copied(int8_release: LocalRelease, tmp_path: Path) -> LocalRelease:
+    """The release in a folder that a test may damage."""
+    folder = shutil.copytree(int8_release.folder, tmp_path / "release")
+    return LocalRelease(int8_release.manifest, folder)
+
+
 @needs_int8
 def test_an_int8_program_of_other_weights_is_refused(
-    int8_release: LocalRelease, tiny_catalog: Catalog, tmp_path: Path
+    copied: LocalRelease, tiny_catalog: Catalog, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "release"
-    shutil.copytree(int8_release.folder, folder)
     (tmp_path / "other").mkdir()
     export_program(tiny_model(7), IMAGE_SIZE, tiny_catalog, tmp_path / "other", precision="int8")
-    shutil.copy(tmp_path / "other" / EMBEDDER_INT8, folder / EMBEDDER_INT8)
+    shutil.copy(tmp_path / "other" / EMBEDDER_INT8, copied.folder / EMBEDDER_INT8)
     with pytest.raises(ReleaseError, match=r"golden.npz: .*the int8 program gives"):
-        open_release(LocalRelease(int8_release.manifest, folder), engine="openvino")
+        open_release(copied, engine="openvino")
 
 
 @needs_int8
 def test_an_int8_program_is_held_to_its_own_vectors_not_only_to_parity(
-    int8_release: LocalRelease, tmp_path: Path
+    copied: LocalRelease,
 ) -> None:
-    folder = tmp_path / "release"
-    shutil.copytree(int8_release.folder, folder)
-    with np.load(folder / GOLDEN) as golden:
+    with np.load(copied.folder / GOLDEN) as golden:
         arrays = dict(golden)
     # A cosine of 0.995: parity with the float vectors would let it pass.
     rows = arrays["int8_vectors"]
@@ -261,19 +264,17 @@ def test_an_int8_program_is_held_to_its_own_vectors_not_only_to_parity(
     across -= (across * rows).sum(axis=1, keepdims=True) * rows
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     arrays["int8_vectors"] = (0.995 * rows + np.sqrt(1 - 0.995**2) * across).astype(np.float32)
-    np.savez(folder / GOLDEN, **arrays)
+    np.savez(copied.folder / GOLDEN, **arrays)
     with pytest.raises(ReleaseError, match=r"int8 vector 0 of 4: .*at least 0\.999 .*0\.99[45]"):
-        open_release(LocalRelease(int8_release.manifest, folder), engine="openvino")
+        open_release(copied, engine="openvino")
 
 
 @needs_int8
 def test_an_int8_release_without_its_own_golden_vectors_is_refused(
-    int8_release: LocalRelease, tmp_path: Path
+    copied: LocalRelease,
 ) -> None:
-    folder = tmp_path / "release"
-    shutil.copytree(int8_release.folder, folder)
-    with np.load(folder / GOLDEN) as golden:
+    with np.load(copied.folder / GOLDEN) as golden:
         pixels, vectors = golden["pixels"], golden["vectors"]
-    np.savez(folder / GOLDEN, pixels=pixels, vectors=vectors)
+    np.savez(copied.folder / GOLDEN, pixels=pixels, vectors=vectors)
     with pytest.raises(ReleaseError, match=r"golden.npz: expected vectors of the int8 program"):
-        open_release(LocalRelease(int8_release.manifest, folder), engine="openvino")
+        open_release(copied, engine="openvino")

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from matplotlib.ticker import FuncFormatter
 
 from function.vectors import DATASET, ROTATION, SCALES, save_vectors
 from tests.benchmarks.filters import ASKED, make_filters, save_filters
@@ -37,7 +38,7 @@ from tests.benchmarks.million import open_million
 from tests.benchmarks.peers import run_peer
 from tests.benchmarks.shop import SHOP, open_shop
 from tests.benchmarks.timing import FOLDER, Row, report
-from trainer.figures import PALETTE, drawing, png
+from trainer.figures import INK, PALETTE, drawing, png
 from trainer.release.indexing import build_index
 
 TARGETS = {"shop": 0.99, "million": 0.98}
@@ -176,19 +177,23 @@ def recall(
     return float(((scores >= tenth[:, None] - _ROUNDING) & (found >= 0)).mean())
 
 
-def frontier(table: list[Row], name: str, at: float) -> float | None:
-    """The ms in which an index reaches a recall, between its settings; None: never."""
+def frontier(table: list[Row], name: str) -> list[tuple[float, float]]:
+    """Recall and ms of an index's settings, ascending, but for those that a faster one equals."""
     points = sorted(
         (float(row["recall@10"] or 0), float(row["ms"] or 0))
         for row in table
         if row["index"] == name
     )
-    # Of settings that find as much, the fastest.
     best: list[tuple[float, float]] = []
     for point in reversed(points):
         if not best or point[1] < best[-1][1]:
             best.append(point)
-    best.reverse()
+    return best[::-1]
+
+
+def ms_at(table: list[Row], name: str, at: float) -> float | None:
+    """The ms in which an index reaches a recall, between its settings; None: never."""
+    best = frontier(table, name)
     if not best or best[-1][0] < at:
         return None
     recalls, times = zip(*best, strict=True)
@@ -201,20 +206,18 @@ def picture(table: list[Row], size: str, rows: int) -> None:
     with drawing(8, 5) as figure:
         axes = figure.subplots()
         for number, name in enumerate(names):
-            points = sorted(
-                (float(row["ms"] or 0), float(row["recall@10"] or 0))
-                for row in table
-                if row["index"] == name
-            )
+            recalls, times = zip(*frontier(table, name), strict=True)
             axes.plot(
-                *zip(*points, strict=True),
+                times,
+                recalls,
                 label=name,
-                color=PALETTE[number % len(PALETTE)],
-                marker="*" if name == TUNED else "o",
-                markersize=14 if name == TUNED else 4,
-                linestyle="none" if len(points) == 1 else "-" if name.startswith("ours") else "--",
+                color=INK if name == TUNED else PALETTE[number % len(PALETTE)],
+                marker={TUNED: "*", EXACT: "s", "FAISS flat": "D"}.get(name, "o"),
+                markersize=14 if name == TUNED else 5,
+                linestyle="-" if name.startswith("ours") else "--",
             )
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_ylim(0.9, 1.002)
         axes.set_xlabel("ms a query, one thread")
         axes.set_ylabel("recall at 10")
@@ -257,15 +260,15 @@ def measure(size: str, wanted: list[str]) -> None:
     report(f"search-{size}", f"Search in {title}", table)
     report(f"search-{size}-filters", f"Filters on {TUNED[6:]}, {title}", filtered)
     at = next(float(row["recall@10"] or 0) for row in table if row["index"] == TUNED)
-    own = {name: frontier(table, name, at) for name in (TUNED, *TREES)}
+    own = {name: ms_at(table, name, at) for name in (TUNED, *TREES)}
     report(
         f"search-{size}-ratios",
         f"ms at a recall of {at:.4f}, {title}",
         [
             {
                 "index": name,
-                "ms": frontier(table, name, at),
-                **{f"× {mine}": _ratio(frontier(table, name, at), own[mine]) for mine in own},
+                "ms": ms_at(table, name, at),
+                **{f"× {mine}": _ratio(ms_at(table, name, at), own[mine]) for mine in own},
             }
             for name in dict.fromkeys(str(row["index"]) for row in table)
         ],

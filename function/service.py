@@ -43,7 +43,8 @@ def load_service(settings: Settings, metrics: Metrics) -> Service:
     metrics.observe_release(engine.manifest, stopwatch.timings_ms)
     log(
         "INFO",
-        f"Release {engine.manifest.release_id} was loaded; stages overlap.",
+        f"Release {engine.manifest.release_id} is loaded; its stages overlap.",
+        seconds=round(stopwatch.elapsed_seconds, 3),
         timingsMs=stopwatch.timings_ms,
     )
     return Service(engine, storage)

@@ -83,10 +83,8 @@ class Worker[T]:
             self._thread.start()
 
     def _run(self) -> None:
-        start = time.monotonic()
         try:
             self._loaded = self._load()
-            log("INFO", "The release is loaded.", seconds=round(time.monotonic() - start, 3))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the worker must answer
             self._failures += 1
             delay = min(FIRST_RETRY_SECONDS * 2 ** (self._failures - 1), LONGEST_RETRY_SECONDS)

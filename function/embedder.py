@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, runtime_checkable
@@ -53,7 +53,7 @@ def import_engine(engine: str) -> None:
     """
     with suppress(ImportError):
         if engine == "openvino":
-            import_openvino()
+            openvino_core()
         elif engine == "jax":
             import jax  # noqa: F401
 
@@ -88,17 +88,23 @@ def open_embedder(folder: Path, engine: str, *, precision: Precision = "float") 
         ) from error
 
 
-def import_openvino() -> Any:
-    """Import the engine without its converter, and without its telemetry.
+@cache
+def openvino_core() -> Any:
+    """Give the engine's one core, which is never closed.
 
-    The converter takes half of the import; the telemetry forks this process to report to its maker.
+    Each core puts a signal stack of its own in the place of the thread's and, when it is closed,
+    puts back what it found. Of two that overlap, the last one puts back the stack that the first
+    one has freed, and the next signal kills the process.
+
+    It is imported without its converter, which takes half of the import, and without its
+    telemetry, which forks this process to report to its maker.
     """
     # A module that is None counts as not installed; openvino does without either.
     for name in ("openvino_telemetry", "openvino.tools.ovc"):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     import openvino
 
-    return openvino
+    return openvino.Core()
 
 
 class OpenVinoEmbedder:
@@ -110,7 +116,7 @@ class OpenVinoEmbedder:
     """
 
     def __init__(self, folder: Path, *, precision: Precision = "float") -> None:
-        self._core = import_openvino().Core()
+        self._core = openvino_core()
         model = self._core.read_model(folder / OPENVINO_PROGRAMS[precision])
         self.precision = precision
         self.image_size = model.input(0).get_partial_shape()[1].get_length()

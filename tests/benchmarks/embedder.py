@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from function.embedder import Embedder as FunctionEmbedder
-from function.embedder import OpenVinoEmbedder, open_embedder
+from function.embedder import OpenVinoEmbedder, open_embedder, openvino_core
 from function.manifest import CHECKPOINT, EMBEDDER_INT8, EMBEDDER_ONNX, EMBEDDER_STABLEHLO
 from tests.benchmarks.timing import Row, Timing, report, time_calls
 from trainer.model.config import ModelConfig
@@ -64,7 +64,7 @@ def large_products(precision: str) -> Callable[[], object]:
         product = ops.matmul(factor, other, False, True)
     model = openvino.Model([product], [left])
     hint = "f32" if precision == "f32" else "bf16"
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+    compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
     return partial(compiled.create_infer_request().infer, [values])
 
 
@@ -81,7 +81,7 @@ def write_programs(model: Embedder, folder: Path, pixels: NDArray[np.uint8]) -> 
 
 def in_float32(program: Path, size: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """The ONNX program as a processor without bfloat16 runs it."""
-    core = openvino.Core()
+    core = openvino_core()
     network = core.read_model(program)
     network.reshape([1, size, size, 3])
     options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}

@@ -119,6 +119,19 @@ def test_the_engine_reports_to_nobody_and_forks_nothing(folder: Path) -> None:
     subprocess.run([sys.executable, "-c", script, str(folder)], check=True)
 
 
+def test_a_process_that_closed_several_programs_still_hears_signals(folder: Path) -> None:
+    script = (
+        "import signal, sys; from pathlib import Path\n"
+        "from function.embedder import open_embedder\n"
+        "first, second = (open_embedder(Path(sys.argv[1]), 'openvino') for _ in range(2))\n"
+        "del first\n"
+        "del second\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(folder)]).returncode == 7
+
+
 def test_importing_the_module_loads_no_engine() -> None:
     script = (
         "import sys, function.embedder, function.index, function.release\n"

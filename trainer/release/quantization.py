@@ -18,7 +18,7 @@ from jaxtyping import Float, Int8, UInt8
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from function.embedder import import_openvino
+from function.embedder import openvino_core
 
 # Values of each activation that its scale is chosen from, per photo.
 _VALUES_PER_PHOTO = 2048
@@ -74,7 +74,7 @@ def _observed(
     seen.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
-    core = import_openvino().Core()
+    core = openvino_core()
     network = core.read_model(seen.SerializeToString())
     program = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     random = np.random.default_rng(0)

@@ -6,11 +6,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import onnx
-import openvino
 import pytest
 from flax import nnx
 from numpy.typing import NDArray
 
+from function.embedder import openvino_core
 from trainer.model.config import ModelConfig
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import to_flat
@@ -51,7 +51,7 @@ def some_pixels(count: int) -> NDArray[np.uint8]:
 
 
 def run_openvino(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    program = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    program = openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.asarray(program(pixels)[0])
 
 

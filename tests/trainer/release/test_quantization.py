@@ -8,6 +8,7 @@ import openvino
 import pytest
 from numpy.typing import NDArray
 
+from function.embedder import openvino_core
 from function.photo import load_pixels
 from function.processor import int8_instructions
 from trainer.data.catalog import open_catalog
@@ -40,7 +41,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.uint8]:
 
 
 def compiled(program: bytes, precision: str) -> openvino.CompiledModel:
-    core = openvino.Core()
+    core = openvino_core()
     model = core.read_model(program)
     model.reshape([1, IMAGE_SIZE, IMAGE_SIZE, 3])
     return core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision})

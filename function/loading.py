@@ -10,6 +10,7 @@ from .errors import ReleaseError
 from .golden import check_golden
 from .index import Index, open_index
 from .manifest import CATALOG, GOLDEN, INDEX
+from .memory import return_freed_memory
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
 from .storage import Storage
@@ -103,6 +104,7 @@ def open_release(
     except BaseException:
         catalog.close()
         raise
+    return_freed_memory()
     return loaded
 
 

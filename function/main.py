@@ -17,11 +17,13 @@ from flask import Request, Response, current_app, has_app_context
 from .admission import Admission
 from .app import App
 from .envelope import Envelope
+from .memory import share_arenas
 from .metrics import Metrics
 from .service import load_service
 from .settings import Settings
 from .worker import Worker
 
+share_arenas()
 _settings = Settings.from_environment(os.environ)
 _admission = Admission(running=_settings.running_searches, waiting=_settings.max_waiting)
 _metrics = Metrics(_admission)

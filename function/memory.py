@@ -1,0 +1,26 @@
+"""What the C library keeps of freed memory, where it is glibc; elsewhere nothing is done."""
+
+import ctypes
+import sys
+
+_M_ARENA_MAX = -8
+_ARENAS = 2
+
+
+def share_arenas() -> None:
+    """Let threads share two heaps, instead of keeping what was freed each in one of its own.
+
+    To be called before threads start: what they have is left to them.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def return_freed_memory() -> None:
+    """Give to the system what was freed, as the copies that loading a release leaves behind."""
+    if sys.platform == "linux":
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if malloc_trim is not None:
+            malloc_trim(ctypes.c_size_t(0))

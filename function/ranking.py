@@ -1,10 +1,10 @@
 """From nearest rows to products: one place for each product, in an order that pages can share.
 
-A ranking is made in two stages: the first looks for 101 products, the second for 500, keeps what
-the first found and adds what is new to it. So a longer ranking always begins with the shorter one,
-whatever an approximate index finds when it is asked for more, and pages of any size are cuts of
-the same list. A product that only the second stage finds comes after those of the first, even if
-it is nearer.
+A ranking is made in stages: the first looks for 26 products, and each that follows looks for more,
+keeps what was found before and adds what is new to it. So a longer ranking always begins with the
+shorter one, whatever an approximate index finds when it is asked for more, and pages of any size
+are cuts of the same list. A product that only a later stage finds comes after those of the stages
+before, even if it is nearer.
 """
 
 from math import ceil
@@ -19,8 +19,9 @@ from .index import Index
 # How deep a ranking goes, in products.
 DEPTH = 500
 
-# Products that each stage looks for; the first tells of a page of 100 whether another follows.
-_STAGES = (101, DEPTH)
+# Products that each stage looks for: enough to tell of a page of 25, or of the largest, whether
+# another follows. A first page of ten products takes a quarter of what a hundred take.
+_STAGES = (26, 101, DEPTH)
 
 # Rows asked for at first, for each product wanted: photos of the average product, and some more.
 # With 15,143 products of four photos each that filled every stage at once, for 100 of 100 queries.

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import function.index as module
 from function.errors import ReleaseError
 from function.index import Index, NumpyIndex, TreeIndex, open_index
+from function.vectors import StoredVectors
 from tests.indices import write_exact, write_tree
 from trainer.release.indexing import build_index
 
@@ -19,10 +21,10 @@ Kind = pytest.mark.parametrize("kind", ["exact", "scann"])
 ROWS = 6000
 
 
-def clustered(rows: int, dim: int = 32, seed: int = 0) -> NDArray[np.float32]:
-    """Unit vectors in groups of some six, as photos of one product are."""
+def clustered(rows: int, dim: int = 32, seed: int = 0, group: int = 6) -> NDArray[np.float32]:
+    """Unit vectors in groups of about so many, as photos of one product are."""
     random = np.random.default_rng(seed)
-    centres = random.normal(size=(max(2, rows // 6), dim))
+    centres = random.normal(size=(max(2, rows // group), dim))
     vectors = centres[random.integers(0, len(centres), rows)] + 0.5 * random.normal(
         size=(rows, dim)
     )
@@ -123,6 +125,36 @@ def test_filters_that_let_through_what_is_far_from_the_query_keep_the_recall(
         found, _ = index.search(query, 10, allowed)
         # Thousands of rows lie about as near, closer to each other than int8 tells apart.
         assert (scores[found] >= tenth - 0.01).all()
+
+
+def test_leaves_are_read_until_the_answer_settles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_SCANNED", 100)
+    read: list[int] = []
+    scores_of = StoredVectors.scores
+
+    def scores(
+        self: StoredVectors, vector: NDArray[np.float32], rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        read.append(self.rows if rows is None else len(rows))
+        return scores_of(self, vector, rows)
+
+    vectors = clustered(ROWS, group=60)
+    write_tree(vectors, tmp_path / "tree", leaves_to_search=40, reorder=100)
+    index = open_index(tmp_path / "tree", "scann")
+    monkeypatch.setattr(StoredVectors, "scores", scores)
+    allowed = np.random.default_rng(0).random(ROWS) < 0.2
+    shares = []
+    for query in vectors[:40]:
+        read.clear()
+        found, _ = index.search(query, 10, allowed)
+        near = vectors @ query
+        assert (near[found] >= np.sort(near[allowed])[-10] - 1e-6).mean() >= 0.9
+        # More than the first pass, whose rows nothing has confirmed yet.
+        assert len(read) > 1
+        shares.append(sum(read) / allowed.sum())
+    assert np.mean(shares) < 0.7
 
 
 @Kind

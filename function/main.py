@@ -19,6 +19,7 @@ from .app import App
 from .envelope import Envelope
 from .memory import share_arenas
 from .metrics import Metrics
+from .routes.context import Context
 from .service import load_service
 from .settings import Settings
 from .worker import Worker
@@ -35,7 +36,7 @@ _envelope = Envelope(
     max_body_bytes=_settings.max_body_bytes,
     metrics=_metrics,
 )
-_app = App(_settings, _worker, _envelope, _admission, _metrics)
+_app = App(Context(_settings, _worker, _admission, _metrics), _envelope)
 
 _worker.start_after_fork()
 if has_app_context():

@@ -1,4 +1,9 @@
-"""The demo page: the files under web/, and the shop's branding as JSON."""
+"""The demo page.
+
+GET  /                       the page
+GET  /web/{name}             its files
+GET  /branding.json          the shop's title, logo, colour and number of results
+"""
 
 import json
 import mimetypes
@@ -7,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from flask import Request, Response
+from werkzeug.routing import Rule
 
-from .errors import NotFound
-from .settings import BadSetting
+from ..envelope import Exchange
+from ..errors import NotFound
+from ..settings import BadSetting
+from .context import REVALIDATE, Context, cacheable, route
 
-WEB = Path(__file__).parent / "web"
+WEB = Path(__file__).parents[1] / "web"
 
 # The page needs only what lies beside it; pictures may come from wherever the shop keeps them.
 CONTENT_SECURITY_POLICY = (
@@ -26,7 +34,28 @@ _BRANDING = {"title": str, "logo": str, "accent": str, "results": int}
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-def page_file(request: Request, name: str) -> Response:
+class PageRoutes:
+    """The page, its files and its branding."""
+
+    def __init__(self, context: Context) -> None:
+        self._branding = _read_branding(context.settings.branding)
+
+    def rules(self) -> list[Rule]:
+        """Return what is answered here."""
+        return [
+            route("GET", "/", self._page),
+            route("GET", "/web/<path:name>", self._page),
+            route("GET", "/branding.json", self._brand),
+        ]
+
+    def _page(self, exchange: Exchange, name: str = "index.html") -> Response:
+        return cacheable(_page_file(exchange.request, name), REVALIDATE)
+
+    def _brand(self, exchange: Exchange) -> Response:
+        return cacheable(Response(self._branding, mimetype="application/json"), REVALIDATE)
+
+
+def _page_file(request: Request, name: str) -> Response:
     """Answer with a file under web/; browsers keep it and ask each time whether it changed.
 
     Raises:
@@ -43,7 +72,7 @@ def page_file(request: Request, name: str) -> Response:
     return response
 
 
-def read_branding(path: Path) -> bytes:
+def _read_branding(path: Path) -> bytes:
     """Read branding.toml, once, as the JSON that the page asks for.
 
     Raises:

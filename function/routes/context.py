@@ -1,0 +1,61 @@
+"""What the handlers of all routes share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import Request, Response
+from werkzeug.routing import Rule
+
+from ..admission import Admission
+from ..answer import Links
+from ..envelope import Exchange
+from ..metrics import Metrics
+from ..service import Service
+from ..settings import Settings
+from ..worker import Worker
+
+REVALIDATE = "no-cache"
+FOR_EVER = "public, max-age=31536000, immutable"
+
+type Handler = Callable[..., Response]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where handlers find what they need.
+
+    Attributes:
+        settings: what the operator chose.
+        worker: holds the release, once it is loaded.
+        admission: says which searches may compute.
+        metrics: what /metrics shows.
+    """
+
+    settings: Settings
+    worker: Worker[Service]
+    admission: Admission
+    metrics: Metrics
+
+    def links(self, exchange: Exchange) -> Links:
+        """Return where the caller finds stored photos."""
+        return Links(self.settings.image_base_url, _origin(exchange.request))
+
+
+def route(method: str, path: str, handler: Handler) -> Rule:
+    """Return the rule: `handler` answers `path`, given the exchange and the path's parts."""
+    return Rule(path, methods=[method], endpoint=handler)
+
+
+def cacheable(response: Response, cache_control: str) -> Response:
+    """Return the response, which whoever keeps it may use as `cache_control` says."""
+    response.headers["Cache-Control"] = cache_control
+    return response
+
+
+def _origin(request: Request) -> str:
+    """The address that the caller used, as https://host.
+
+    Behind Cloud Run's front end the connection itself is http, and the scheme is in a header.
+    """
+    scheme = request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip()
+    return f"{scheme if scheme in ('http', 'https') else request.scheme}://{request.host}"

@@ -1,0 +1,88 @@
+"""One search, in turn with others: photo fetched, decoded, embedded, compared."""
+
+import re
+import time
+from contextlib import ExitStack
+from functools import partial
+
+from .. import photo
+from ..api import SearchRequest
+from ..connection import has_left
+from ..envelope import Exchange
+from ..errors import BadRequest, DeadlineExceeded
+from ..search import SearchEngine, SearchResult
+from ..storage import NotFoundInStorage, open_storage
+from .context import Context
+
+_SOURCE = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,221}[a-z0-9])/(.{1,1024})", re.DOTALL)
+
+
+class Finder:
+    """Searches for those who ask, as many at a time as admission lets compute."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def find(
+        self, exchange: Exchange, engine: SearchEngine, query: SearchRequest, deadline: float
+    ) -> SearchResult:
+        """Return what is found.
+
+        Args:
+            exchange: of the caller, who may leave; told the stages' times.
+            engine: searches.
+            query: for what.
+            deadline: a time of `time.monotonic`.
+
+        Raises:
+            FunctionError: the photo cannot be had or read, there is no turn, or no time left.
+        """
+        stage = exchange.stopwatch.stage
+        content = query.content
+        if query.image_uri:
+            with stage("fetch"):
+                content = self._read_source(query.image_uri)
+        with ExitStack() as admitted:
+            with stage("queue"):
+                leaving = partial(has_left, exchange.request.environ)
+                place = self._context.admission.place(until=deadline, has_left=leaving)
+                admitted.enter_context(place)
+            with stage("decode"):
+                limits = self._context.settings.photo_limits
+                pixels = photo.load_pixels(content, engine.image_size, limits)
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(
+                    "The search took longer than it may. Try again in a moment, or with a smaller "
+                    "photo."
+                )
+            result = engine.search(
+                pixels,
+                query.page_size,
+                page_token=query.page_token,
+                score_threshold=query.score_threshold,
+                images_per_product=query.images_per_product,
+                selection=query.selection,
+                collapse_duplicates=query.collapse_duplicates,
+            )
+        exchange.stopwatch.add(result.timings_ms)
+        return result
+
+    def _read_source(self, uri: str) -> bytes:
+        settings = self._context.settings
+        match = _SOURCE.fullmatch(uri)
+        if match is None or match[1] not in settings.source_buckets:
+            raise BadRequest(
+                "image.source.imageUri: expected gs://bucket/object in a bucket that this "
+                "function may read; found another address.",
+                reason="IMAGE_SOURCE_NOT_ALLOWED",
+            )
+        bucket, name = match.groups()
+        storage = open_storage(f"gs://{bucket}")
+        try:
+            photo.check_size(storage.size(name), settings.photo_limits)
+            return storage.read(name)
+        except (NotFoundInStorage, ValueError):
+            raise BadRequest(
+                "image.source.imageUri: there is no such object in the bucket.",
+                reason="IMAGE_SOURCE_NOT_FOUND",
+            ) from None

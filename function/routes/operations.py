@@ -1,0 +1,49 @@
+"""How it is, for those who run it and those who build on it.
+
+GET  /v1/index               what is indexed, with which model, and how well it does
+GET  /health/live            the process answers
+GET  /health/ready           a release is loaded and has answered a query
+GET  /metrics                how busy it is, for Prometheus
+"""
+
+from flask import Response
+from werkzeug.routing import Rule
+
+from ..answer import index_answer
+from ..envelope import Exchange, json_response
+from ..errors import NotFound
+from ..metrics import CONTENT_TYPE
+from .context import REVALIDATE, Context, cacheable, route
+
+
+class OperationsRoutes:
+    """The index, health and metrics."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def rules(self) -> list[Rule]:
+        """Return what is answered here."""
+        return [
+            route("GET", "/v1/index", self._index),
+            route("GET", "/health/live", self._live),
+            route("GET", "/health/ready", self._ready),
+            route("GET", "/metrics", self._metrics),
+        ]
+
+    def _index(self, exchange: Exchange) -> Response:
+        engine = self._context.worker.get().engine
+        content = index_answer(engine.manifest, engine.catalog)
+        return cacheable(json_response(content), REVALIDATE)
+
+    def _live(self, exchange: Exchange) -> Response:
+        return json_response({"status": "live"})
+
+    def _ready(self, exchange: Exchange) -> Response:
+        self._context.worker.get(wait=False)
+        return json_response({"status": "ready"})
+
+    def _metrics(self, exchange: Exchange) -> Response:
+        if not self._context.settings.metrics:
+            raise NotFound(f"There is no {exchange.request.path} here.", reason="ROUTE_NOT_FOUND")
+        return Response(self._context.metrics.text(), content_type=CONTENT_TYPE)

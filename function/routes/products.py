@@ -1,0 +1,62 @@
+"""The catalogue.
+
+GET  /v1/products/{id}       one product
+GET  /v1/images/{sha256}     a stored photo or thumbnail
+"""
+
+import re
+
+from flask import Response
+from werkzeug.routing import Rule
+
+from ..answer import product_answer
+from ..envelope import Exchange, json_response
+from ..errors import NotFound
+from ..release import IMAGES
+from ..storage import NotFoundInStorage
+from .context import FOR_EVER, REVALIDATE, Context, cacheable, route
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ProductRoutes:
+    """Products and their stored photos."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def rules(self) -> list[Rule]:
+        """Return what is answered here."""
+        return [
+            route("GET", "/v1/products/<path:product_id>", self._product),
+            route("GET", "/v1/images/<sha256>", self._image),
+        ]
+
+    def _product(self, exchange: Exchange, product_id: str) -> Response:
+        catalog = self._context.worker.get().engine.catalog
+        try:
+            product = catalog.product(product_id)
+        except KeyError:
+            raise NotFound(
+                f"There is no product {product_id[:100]!r} in the index.",
+                reason="PRODUCT_NOT_FOUND",
+            ) from None
+        images = catalog.images_of(product_id)
+        content = product_answer(product, images, self._context.links(exchange))
+        return cacheable(json_response(content), REVALIDATE)
+
+    def _image(self, exchange: Exchange, sha256: str) -> Response:
+        missing = NotFound("There is no such image.", reason="IMAGE_NOT_FOUND")
+        if not _SHA256.fullmatch(sha256):
+            raise missing
+        # Its name is its content's hash, so a browser that has it needs nothing from storage.
+        if exchange.request.if_none_match.contains(sha256):
+            response = Response(status=304)
+        else:
+            try:
+                data = self._context.worker.get().storage.read(f"{IMAGES}/{sha256}.jpg")
+            except NotFoundInStorage:
+                raise missing from None
+            response = Response(data, mimetype="image/jpeg")
+        response.set_etag(sha256)
+        return cacheable(response, FOR_EVER)

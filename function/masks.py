@@ -3,9 +3,9 @@
     fields=productSearchResults.results.product.name,productSearchResults.results.score,facets
 
 A path's names are those of the answer, with dots between; lists are passed through, so a path says
-what is wanted of each item. What lies below a path's end comes with it. A path may end
-with `*`, for all members there. Paths are separated by commas, in one text or several; no path at all means the whole
-answer. A path that no answer of the route can have is refused.
+what is wanted of each item. What lies below a path's end comes with it, and a path may end with
+`*`, for all members there. Paths are separated by commas, in one text or several; no path at all
+means the whole answer. A path that no answer of the route can have is refused.
 """
 
 from collections.abc import Iterable, Mapping

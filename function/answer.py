@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .browse import BrowseResult
 from .catalog import ImageRow, Product, ProductCatalog
+from .facets import Facet
 from .manifest import Manifest
 from .search import Match, SearchResult
 
@@ -66,6 +68,7 @@ def search_answer(
             "indexTime": manifest.created,
             "results": [_match(match, links) for match in result.matches],
         },
+        **_facets(result.facets),
         "nextPageToken": result.next_page_token,
         "modelVersion": manifest.model.model_id,
         "indexVersion": manifest.index.index_id,
@@ -79,6 +82,18 @@ def _match(match: Match, links: Links) -> dict[str, Any]:
     images = [_image(image, links) for image in match.images]
     answer = {"product": _product(match.product), "score": round(match.score, 6), **images[0]}
     return {**answer, "images": images} if len(images) > 1 else answer
+
+
+def browse_answer(result: BrowseResult, links: Links) -> dict[str, Any]:
+    """A page of the catalogue: each product with its first photo."""
+    return {
+        "products": [
+            {**_product(product), **_image(image, links)} for product, image in result.products
+        ],
+        "totalSize": result.total_size,
+        "nextPageToken": result.next_page_token,
+        **_facets(result.facets),
+    }
 
 
 def product_answer(product: Product, images: Sequence[ImageRow], links: Links) -> dict[str, Any]:
@@ -111,6 +126,18 @@ def index_answer(manifest: Manifest, catalog: ProductCatalog) -> dict[str, Any]:
 
 def _few(names: list[str]) -> list[str] | None:
     return names if len(names) <= MAX_LISTED else None
+
+
+def _facets(facets: Sequence[Facet]) -> dict[str, Any]:
+    """Nothing, where none were asked for."""
+    told = [
+        {
+            "key": facet.key,
+            "values": [{"value": value, "count": count} for value, count in facet.values],
+        }
+        for facet in facets
+    ]
+    return {"facets": told} if told else {}
 
 
 def _product(product: Product) -> dict[str, Any]:

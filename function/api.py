@@ -5,6 +5,7 @@ A search comes as multipart/form-data, with the photo in the file part `image`, 
 a list is a repeated part in multipart. A field that is not known is refused: a misspelt filter
 would otherwise be ignored in silence.
 
+    boundingPoly        the part of the photo to search, as an object of vertices; see region.py
     pageSize            products to return, 1 to 100 (10)
     pageToken           nextPageToken of the answer before, with the same photo and fields
     scoreThreshold      the lowest cosine to return, -1 to 1
@@ -14,9 +15,15 @@ would otherwise be ignored in silence.
     productSet          the product belongs to it
     excludeProductIds   list: products to leave out
     collapseDuplicates  true: of products that are found by the same picture, return the first
+    facets              list: label keys, or productCategory, to count the values of; facets.py
+    fields              list: the members of the answer that are wanted, as paths; see masks.py
 
 A page is full wherever enough products satisfy all of it. Pages end after 500 products: from there
-on nextPageToken is empty.
+on nextPageToken is empty. Facets count all products that the filter, category, set and exclusions
+allow, whatever the photo; with a scoreThreshold, those of the first 500 that reach it.
+
+A search by a product has the same fields in JSON, but for the photo and its boundingPoly. What is
+read from an address's query, `queries.py` reads.
 """
 
 import base64
@@ -29,45 +36,57 @@ from flask import Request
 
 from .errors import BadRequest, FunctionError, UnsupportedImage
 from .fields import (
-    FIELDS,
     MAX_CATEGORIES,
     MAX_EXCLUDED_PRODUCTS,
+    MAX_FACETS,
+    SIMILAR,
+    gather,
     invalid,
     kind_of,
     read_fields,
     unknown_fields,
 )
 from .filters import EVERYTHING, Selection
+from .masks import WHOLE, Mask
+from .region import Region
 
 DOMAIN = "lookalike"
 DEFAULT_PAGE_SIZE = 10
-# Of multipart/form-data: every excluded product and category, the photo, and the other fields.
-MAX_FORM_PARTS = MAX_EXCLUDED_PRODUCTS + MAX_CATEGORIES + 24
+# Of multipart/form-data: every excluded product, category and facet, the photo, the other fields.
+MAX_FORM_PARTS = MAX_EXCLUDED_PRODUCTS + MAX_CATEGORIES + MAX_FACETS + 24
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What to search for: `content`, or what lies at `image_uri`; the other one is empty.
+    """What to search for: `content`, what lies at `image_uri`, or a product; the others are empty.
 
     Attributes:
         content: the photo's bytes.
         image_uri: gs://bucket/object.
+        product_id: whose own photos are searched with.
+        region: the part of the photo that is searched; None: all of it.
         page_size: products to return, 1 to MAX_PAGE_SIZE.
         page_token: as the caller sent it; "" for the first page.
         score_threshold: the lowest cosine to return, -1 to 1.
         images_per_product: photos of each product to return, best first.
         selection: which products may be returned.
         collapse_duplicates: whether products found by the same picture are returned once.
+        facets: keys whose values are counted, each once.
+        mask: what of the answer is wanted.
     """
 
     content: bytes = b""
     image_uri: str = ""
+    product_id: str = ""
+    region: Region | None = None
     page_size: int = DEFAULT_PAGE_SIZE
     page_token: str = ""
     score_threshold: float = -1.0
     images_per_product: int = 1
     selection: Selection = EVERYTHING
     collapse_duplicates: bool = False
+    facets: tuple[str, ...] = ()
+    mask: Mask = WHOLE
 
 
 def parse_search(request: Request) -> SearchRequest:
@@ -82,11 +101,18 @@ def parse_search(request: Request) -> SearchRequest:
         return _parse_multipart(request)
     if request.mimetype == "application/json":
         return _parse_json(request.get_data(cache=False))
-    raise UnsupportedImage(
-        f"Content-Type: expected multipart/form-data or application/json; "
-        f"found {request.mimetype[:100]!r}.",
-        reason="CONTENT_TYPE_UNSUPPORTED",
-    )
+    raise _unsupported("multipart/form-data or application/json", request)
+
+
+def parse_similar(request: Request, product_id: str) -> SearchRequest:
+    """Read a search by a product, whose body may be empty; BadRequest as `parse_search`."""
+    if not request.content_length:
+        return SearchRequest(product_id=product_id)
+    if request.mimetype != "application/json":
+        raise _unsupported("application/json", request)
+    body = _json_object(request.get_data(cache=False))
+    options = read_fields(body, from_text=False, question=SIMILAR)
+    return SearchRequest(product_id=product_id, **options)
 
 
 def _parse_multipart(request: Request) -> SearchRequest:
@@ -100,14 +126,20 @@ def _parse_multipart(request: Request) -> SearchRequest:
         raise invalid("image", "a file part, with a filename", "a text part")
     if len(photos) != 1:
         raise _missing_image() if not photos else invalid("image", "one file", len(photos))
-    values: dict[str, Any] = {}
-    for name, texts in request.form.lists():
-        is_list = name in FIELDS and FIELDS[name].is_list
-        values[name] = texts if is_list or len(texts) > 1 else texts[0]
+    values = gather(request.form.lists())
     return SearchRequest(content=photos[0].read(), **read_fields(values, from_text=True))
 
 
 def _parse_json(data: bytes) -> SearchRequest:
+    body = _json_object(data)
+    image = body.pop("image", None)
+    if image is None:
+        raise _missing_image()
+    content, image_uri = _parse_image(image)
+    return SearchRequest(content, image_uri, **read_fields(body, from_text=False))
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
     try:
         body = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -116,11 +148,7 @@ def _parse_json(data: bytes) -> SearchRequest:
         raise BadRequest(
             f"The body: expected a JSON object; found {kind_of(body)}.", reason="JSON_INVALID"
         )
-    image = body.pop("image", None)
-    if image is None:
-        raise _missing_image()
-    content, image_uri = _parse_image(image)
-    return SearchRequest(content, image_uri, **read_fields(body, from_text=False))
+    return body
 
 
 def _parse_image(image: object) -> tuple[bytes, str]:
@@ -174,6 +202,13 @@ def error_body(error: FunctionError) -> dict[str, Any]:
 
 def _refuse_constant(text: str) -> None:
     raise ValueError(text)
+
+
+def _unsupported(expected: str, request: Request) -> UnsupportedImage:
+    return UnsupportedImage(
+        f"Content-Type: expected {expected}; found {request.mimetype[:100]!r}.",
+        reason="CONTENT_TYPE_UNSUPPORTED",
+    )
 
 
 def _missing_image() -> BadRequest:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from . import postings
 from .database import Database
 from .errors import ReleaseError
+from .facets import Facet, count_facet
 from .filters import EVERYTHING, Selection
 from .manifest import CATALOG, Counts
 from .postings import Postings
@@ -58,6 +59,8 @@ _IMAGES = """
 SELECT row, id, image_id, url, thumbnail_url, sha256, thumbnail_sha256
 FROM image JOIN product ON product = number
 """
+
+_PRODUCTS = "SELECT id, title, category, price, labels, product_sets, number FROM product"
 
 
 @dataclass(frozen=True)
@@ -251,15 +254,21 @@ class ProductCatalog:
 
     def product(self, product_id: str) -> Product:
         """Return a product; KeyError where there is none."""
-        rows = self._database.all(
-            "SELECT id, title, category, price, labels, product_sets FROM product WHERE id = ?",
-            [product_id],
-        )
+        rows = self._database.all(f"{_PRODUCTS} WHERE id = ?", [product_id])
         if not rows:
             raise KeyError(product_id)
-        found, title, category, price, labels, product_sets = rows[0]
-        pairs = tuple((key, value) for key, value in json.loads(labels))
-        return Product(found, title, category, price, pairs, tuple(json.loads(product_sets)))
+        return _product(rows[0])
+
+    def products(self, numbers: Sequence[int]) -> list[tuple[Product, ImageRow]]:
+        """Return several products with the first photo of each, in the order of their numbers."""
+        found = self._database.all_in(f"{_PRODUCTS} WHERE number", numbers)
+        by_number = {values[-1]: _product(values) for values in found}
+        first = [
+            self._database.all("SELECT min(row) FROM image WHERE product = ?", [number])[0][0]
+            for number in numbers
+        ]
+        pairs = zip(numbers, self.images(first), strict=True)
+        return [(by_number[number], image) for number, image in pairs]
 
     def images_of(self, product_id: str) -> list[ImageRow]:
         """Return a product's photos by row; none where there is no such product."""
@@ -286,6 +295,21 @@ class ProductCatalog:
             mask[excluded] = False
         return mask
 
+    def allowed_products(self, selection: Selection) -> NDArray[np.bool_] | None:
+        """Return which products [products] a selection allows, by their numbers; None: all."""
+        if selection == EVERYTHING:
+            return None
+        mask = self._postings.matching_products(selection)
+        excluded = self._database.all_in(
+            "SELECT number FROM product WHERE id", sorted(selection.excluded)
+        )
+        mask[[number for (number,) in excluded]] = False
+        return mask
+
+    def facets(self, keys: Iterable[str], allowed: NDArray[np.bool_] | None) -> tuple[Facet, ...]:
+        """Count the values of labels' keys over the products allowed [products]; None: all."""
+        return tuple(count_facet(self._database, key, allowed) for key in keys)
+
     def categories(self, limit: int) -> list[str]:
         """Return the names of categories, at most `limit`, in the order of their code points."""
         return self._postings.values("category", limit)
@@ -297,6 +321,12 @@ class ProductCatalog:
     def close(self) -> None:
         """Free the file."""
         self._database.close()
+
+
+def _product(values: tuple[Any, ...]) -> Product:
+    found, title, category, price, labels, product_sets, _ = values
+    pairs = tuple((key, value) for key, value in json.loads(labels))
+    return Product(found, title, category, price, pairs, tuple(json.loads(product_sets)))
 
 
 def _counts(connection: sqlite3.Connection) -> Counts:

@@ -1,19 +1,31 @@
-"""The fields of a search beside its photo: how each is read, and how a wrong one is refused.
+"""The fields of requests beside a photo: how each is read, and how a wrong one is refused.
 
-`FIELDS` is the one list of them; api.py says what they mean.
+`FIELDS` is the one list of them; api.py says what they mean. A `Question` has some of them.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import BadRequest
 from .filters import Selection, parse_filter
+from .masks import (
+    BROWSE_ANSWER,
+    INDEX_ANSWER,
+    MAX_MASK_CHARACTERS,
+    PRODUCT_ANSWER,
+    SEARCH_ANSWER,
+    Shape,
+    parse_mask,
+)
+from .region import parse_region
 
 MAX_PAGE_SIZE = 100
 MAX_IMAGES_PER_PRODUCT = 100
 MAX_EXCLUDED_PRODUCTS = 1000
 MAX_CATEGORIES = 100
+MAX_FACETS = 20
 MAX_ID_CHARACTERS = 1024
 
 
@@ -57,13 +69,28 @@ def _name(value: object) -> str | None:
     return text if text is not None and len(text) <= MAX_ID_CHARACTERS else None
 
 
-def _names(most: int) -> Callable[[Any], frozenset[str] | None]:
-    def parse(value: object) -> frozenset[str] | None:
+def _names(most: int) -> Callable[[Any], tuple[str, ...] | None]:
+    def parse(value: object) -> tuple[str, ...] | None:
         if not isinstance(value, list) or len(value) > most or not all(map(_name, value)):
             return None
-        return frozenset(value)
+        return tuple(dict.fromkeys(value))
 
     return parse
+
+
+def _paths(value: object) -> tuple[str, ...] | None:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(_text(text) is not None for text in texts):
+        return None
+    return tuple(texts) if sum(map(len, texts)) <= MAX_MASK_CHARACTERS else None
+
+
+def _json(text: str) -> object:
+    """Nothing, where it is no JSON; numbers that are none are left to the field."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -85,6 +112,7 @@ class Field:
 
 
 FIELDS = {
+    "boundingPoly": Field("region", "a polygon", parse_region, from_text=_json),
     "pageSize": Field(
         "page_size",
         f"a whole number, 1 to {MAX_PAGE_SIZE}",
@@ -119,24 +147,61 @@ FIELDS = {
         _flag,
         from_text={"true": True, "false": False}.get,
     ),
+    "facets": Field(
+        "facets",
+        f"up to {MAX_FACETS} keys of 1 to {MAX_ID_CHARACTERS} characters",
+        _names(MAX_FACETS),
+        is_list=True,
+    ),
+    "fields": Field(
+        "mask", f"paths of up to {MAX_MASK_CHARACTERS} characters in all", _paths, is_list=True
+    ),
 }
 
 
-def read_fields(values: dict[str, Any], *, from_text: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Question:
+    """A kind of request.
+
+    Attributes:
+        fields: names of those it may have, of `FIELDS`.
+        answer: what the mask `fields` chooses from.
+        has_photo: whether `image` is among its fields.
+    """
+
+    fields: tuple[str, ...]
+    answer: Shape
+    has_photo: bool = False
+
+
+SEARCH = Question(tuple(FIELDS), SEARCH_ANSWER, has_photo=True)
+SIMILAR = Question(tuple(name for name in FIELDS if name != "boundingPoly"), SEARCH_ANSWER)
+BROWSE = Question(
+    ("pageSize", "pageToken", "filter", "productCategories", "productSet", "facets", "fields"),
+    BROWSE_ANSWER,
+)
+PRODUCT = Question(("fields",), PRODUCT_ANSWER)
+INDEX = Question(("fields",), INDEX_ANSWER)
+
+
+def read_fields(
+    values: dict[str, Any], *, from_text: bool, question: Question = SEARCH
+) -> dict[str, Any]:
     """Read all fields but the photo.
 
     Args:
         values: by the fields' names.
         from_text: whether a string is a form's text, which may stand for a number or a flag.
+        question: whose fields they are.
 
     Returns:
-        Keyword arguments of `api.SearchRequest`; what is absent keeps its default.
+        Keyword arguments of the question's dataclass in `api`; what is absent keeps its default.
 
     Raises:
         BadRequest: a field is unknown, or has another value than it may.
     """
-    if unknown := sorted(set(values) - set(FIELDS)):
-        raise unknown_fields(unknown)
+    if unknown := sorted(set(values) - set(question.fields)):
+        raise unknown_fields(unknown, question)
     options: dict[str, Any] = {}
     for name, value in values.items():
         field = FIELDS[name]
@@ -146,7 +211,17 @@ def read_fields(values: dict[str, Any], *, from_text: bool) -> dict[str, Any]:
             raise invalid(name, field.expected, value)
         options[field.name] = parsed
     options["selection"] = _selection(options)
+    options["mask"] = parse_mask(options.get("mask", ()), question.answer)
     return options
+
+
+def gather(lists: Iterable[tuple[str, list[str]]]) -> dict[str, Any]:
+    """Return the values of fields that came as texts, each once or repeatedly, by their names."""
+    values: dict[str, Any] = {}
+    for name, texts in lists:
+        is_list = name in FIELDS and FIELDS[name].is_list
+        values[name] = texts if is_list or len(texts) > 1 else texts[0]
+    return values
 
 
 def _selection(options: dict[str, Any]) -> Selection:
@@ -155,7 +230,7 @@ def _selection(options: dict[str, Any]) -> Selection:
     return Selection(
         # As in all of Google's APIs, an empty filter is none.
         where=parse_filter(text) if text.strip() else None,
-        categories=options.pop("categories", frozenset()),
+        categories=frozenset(options.pop("categories", ())),
         product_set=options.pop("product_set", "").removeprefix("productSets/"),
         excluded=frozenset(name.removeprefix("products/") for name in options.pop("excluded", ())),
     )
@@ -170,11 +245,12 @@ def invalid(name: str, expected: str, found: object) -> BadRequest:
     )
 
 
-def unknown_fields(names: list[str]) -> BadRequest:
+def unknown_fields(names: list[str], question: Question = SEARCH) -> BadRequest:
     """The refusal of fields that do not exist."""
     shown = ", ".join(name[:100] for name in names[:10])
+    known = ", ".join((*(["image"] if question.has_photo else []), *question.fields))
     return BadRequest(
-        f"Unknown fields: {shown}. Known are image, {', '.join(FIELDS)}.",
+        f"Unknown fields: {shown}. Known are {known}.",
         reason="FIELD_UNKNOWN",
         metadata={"fields": shown},
     )

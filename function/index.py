@@ -83,6 +83,13 @@ class Index(Protocol):
         """
 
 
+class StoredIndex(Index, Protocol):
+    """An index that gives its vectors back."""
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return rows as they are stored: unit vectors [rows, dim], but for rounding."""
+
+
 @dataclass(frozen=True)
 class ApproximateSearch:
     """How a tree index is searched; what `search.json` holds.
@@ -102,7 +109,7 @@ class ApproximateSearch:
         (folder / SEARCH).write_text(json.dumps(vars(self)))
 
 
-def open_index(folder: Path, kind: IndexKind) -> Index:
+def open_index(folder: Path, kind: IndexKind) -> StoredIndex:
     """Load an index; ReleaseError where its files are damaged or not ours."""
     try:
         vectors = open_vectors(folder)
@@ -162,6 +169,9 @@ class NumpyIndex:
         if allowed is not None:
             return _nearest(self._vectors, vector, k, np.flatnonzero(allowed))
         return _best(np.arange(self.rows), self._vectors.scores(vector), k)
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._vectors.read(rows)
 
 
 class TreeIndex:
@@ -226,6 +236,9 @@ class TreeIndex:
             if len(rows) >= min(left, _EXPECTED_SHARE * depth):
                 return _nearest(self._vectors, vector, k, rows)
         return self._leaf_by_leaf(vector, k, allowed)
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._vectors.read(rows)
 
     def propose(
         self, vector: NDArray[np.float32], depth: int, leaves_to_search: int

@@ -8,7 +8,7 @@ from .catalog import open_catalog
 from .embedder import Embedder, import_engine, open_embedder
 from .errors import ReleaseError
 from .golden import check_golden
-from .index import Index, open_index
+from .index import StoredIndex, open_index
 from .manifest import CATALOG, GOLDEN, INDEX
 from .memory import return_freed_memory
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
@@ -108,7 +108,7 @@ def open_release(
     return loaded
 
 
-def _open_index(release: LocalRelease, stopwatch: Stopwatch) -> Index:
+def _open_index(release: LocalRelease, stopwatch: Stopwatch) -> StoredIndex:
     with stopwatch.stage("fetch index"):
         folder = release.part(INDEX)
     with stopwatch.stage("open index"):

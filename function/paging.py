@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from .errors import BadRequest
 
 # Together with the place a multiple of three, so that every token is one spelling of its bytes.
-_INDEX_BYTES, _QUERY_BYTES, _CHECK_BYTES = 8, 16, 10
-_BODY = struct.Struct(f">H{_INDEX_BYTES}s{_QUERY_BYTES}s")
+_INDEX_BYTES, _QUERY_BYTES, _CHECK_BYTES = 8, 16, 8
+_BODY = struct.Struct(f">I{_INDEX_BYTES}s{_QUERY_BYTES}s")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Pages:
     query: bytes
 
     def token(self, place: int) -> str:
-        """Return the token of the page that begins at a place, 0 to 65,535."""
+        """Return the token of the page that begins at a place, 0 to 4,294,967,295."""
         body = _BODY.pack(place, self._index, self.query)
         return base64.urlsafe_b64encode(body + _digest(body, _CHECK_BYTES)).decode()
 
@@ -58,7 +58,7 @@ class Pages:
             )
         if query != self.query:
             raise _invalid(
-                "a token of this query: the same photo and fields, pageSize aside",
+                "a token of this query: the same photo or product and fields, pageSize aside",
                 "one of another query",
             )
         return int(place)
@@ -68,15 +68,19 @@ class Pages:
         return _digest(self.index_id.encode(), _INDEX_BYTES)
 
 
-def pages_of(index_id: str, pixels: NDArray[np.uint8], fields: tuple[object, ...]) -> Pages:
-    """Return the pages of a query: a photo, as the network sees it, and what else is asked.
+def pages_of(
+    index_id: str, looked_for: NDArray[np.uint8] | str, fields: tuple[object, ...]
+) -> Pages:
+    """Return the pages of a query: what is looked for, and what else is asked.
 
     Args:
         index_id: of the index, as the manifest has it.
-        pixels: of the photo.
+        looked_for: a photo, as the network sees it; or text, which tells the query from others.
         fields: of plain values; equal ones have equal `repr`.
     """
-    digest = blake2b(np.ascontiguousarray(pixels), digest_size=_QUERY_BYTES)
+    is_text = isinstance(looked_for, str)
+    what = repr(looked_for).encode() if is_text else np.ascontiguousarray(looked_for)
+    digest = blake2b(what, digest_size=_QUERY_BYTES)
     digest.update(repr(fields).encode())
     return Pages(index_id, digest.digest())
 

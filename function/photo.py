@@ -2,14 +2,17 @@
 
 The header is checked before any pixel is decoded, so a small file that unpacks to hundreds of
 megapixels costs nothing. Colour is sRGB on white, orientation is applied, all other metadata is
-dropped. Evaluation, catalogue embedding and queries share `resize_to_square`.
+dropped. Evaluation, catalogue embedding and queries share `resize_to_square`. Where only a region
+is wanted, it is cut out before anything else is done to the photo, and decides how much smaller a
+JPEG may be decoded.
 """
 
 import re
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
+from math import ceil, floor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +21,15 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    ImageCms,
     JpegImagePlugin,
     PngImagePlugin,
     WebPImagePlugin,
 )
 
+from .colour import in_srgb, on_white
 from .errors import BadImage, FunctionError, PayloadTooLarge, UnsupportedImage
 from .jpeg import FACTORS, PlainJpeg, has_more_scans, read_plain_jpeg, scans
+from .region import Box, Region, stored_box, upright_box
 
 # The formats that are read, with the bytes that each begins with. Named through their plugins:
 # these are then loaded, and the first photo does not wait for Pillow to load all that it has.
@@ -50,8 +54,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_MAX_PROFILE_BYTES = 4_000_000
-
 # Pillow warns above 89 megapixels and refuses above 179; the limit below is lower than both.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -69,20 +71,36 @@ class PhotoLimits:
 DEFAULT_LIMITS = PhotoLimits()
 
 
-def load_pixels(data: bytes, size: int, limits: PhotoLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
-    """Decode a photo and bring it to the model's square.
+class _Part(NamedTuple):
+    """What was decoded.
+
+    Attributes:
+        image: of the photo, that which holds what is wanted.
+        box: what is wanted, in pixels of the image; None: all of it.
+    """
+
+    image: Image.Image
+    box: Box | None
+
+
+def load_pixels(
+    data: bytes, size: int, limits: PhotoLimits = DEFAULT_LIMITS, region: Region | None = None
+) -> NDArray[np.uint8]:
+    """Decode a photo, or a region of it, and bring it to the model's square.
 
     Returns:
         uint8 [size, size, 3], sRGB.
 
     Raises:
         BadImage, UnsupportedImage, PayloadTooLarge: as `decode`.
+        BadRequest: the region lies outside of the photo.
     """
-    return resize_to_square(decode(data, limits=limits, reduce_to=size), size)
+    image, box = _decode(data, limits, size, region)
+    return resize_to_square(image, size, box)
 
 
-def resize_to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """Scale the whole photo to a square, antialiased; what is not square is stretched.
+def resize_to_square(image: Image.Image, size: int, box: Box | None = None) -> NDArray[np.uint8]:
+    """Scale the whole photo, or a box of it, to a square, antialiased; it is stretched to fit.
 
     Nothing is cut away: products reach to the edge of a shop's pictures. With ImageNet's features
     that finds more of a clothes shop's products than any crop of the centre, or white borders.
@@ -90,7 +108,7 @@ def resize_to_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     Returns:
         uint8 [size, size, 3].
     """
-    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0))
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=2.0))
 
 
 def decode(
@@ -109,25 +127,7 @@ def decode(
         BadImage: empty, damaged, or with more pixels than the limit.
         PayloadTooLarge: more bytes than the limit.
     """
-    _check_bytes(data, limits)
-    if (image := _decode_plain_jpeg(data, limits, reduce_to)) is not None:
-        return image
-    try:
-        image = Image.open(BytesIO(data), formats=FORMATS)
-        _check_pixels(image, data, limits)
-        if reduce_to is not None:
-            image.draft(None, (reduce_to, reduce_to))
-        image.load()
-        return _upright(_plain(image, reduce_to), _orientation(image))
-    except FunctionError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
-        raise _too_many_pixels(_first_number(str(bomb)), limits) from None
-    except Exception:  # noqa: BLE001 - decoders of damaged files raise nearly everything
-        raise BadImage(
-            "The image is damaged or incomplete: it starts like a photo but cannot be decoded. "
-            "Open and save it again, or send another."
-        ) from None
+    return _decode(data, limits, reduce_to, None).image
 
 
 def plain_jpeg(data: bytes, limits: PhotoLimits = DEFAULT_LIMITS) -> PlainJpeg | None:
@@ -164,6 +164,47 @@ def check_size(size_bytes: int, limits: PhotoLimits = DEFAULT_LIMITS) -> None:
         )
 
 
+def _decode(
+    data: bytes, limits: PhotoLimits, reduce_to: int | None, region: Region | None
+) -> _Part:
+    _check_bytes(data, limits)
+    if (jpeg := plain_jpeg(data, limits)) is not None:
+        wanted = _wanted(region, 1, jpeg.size(1))
+        factor = _factor(wanted, reduce_to)
+        if (image := as_image(jpeg, factor)) is not None:
+            return _reduced(_cut(image, wanted, factor, jpeg.size(1)), reduce_to)
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+        _check_pixels(image, data, limits)
+        size = image.size
+        if not isinstance(image, JpegImagePlugin.JpegImageFile):
+            # Its orientation may stand behind its pixels.
+            image.load()
+        orientation = _orientation(image)
+        wanted = _wanted(region, orientation, size)
+        factor = _factor(wanted, reduce_to)
+        if image.draft(None, (size[0] // factor, size[1] // factor)) is None:
+            factor = 1
+        image.load()
+        profile = image.info.get("icc_profile")
+        image, box = _cut(image, wanted, factor, size)
+        # Fewer numbers are sooner turned into sRGB.
+        image, box = _reduced(_Part(on_white(image), box), reduce_to)
+        image = in_srgb(image, profile)
+        if box is not None:
+            box = upright_box(box, orientation, image.size)
+        return _Part(_upright(image, orientation), box)
+    except FunctionError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
+        raise _too_many_pixels(_first_number(str(bomb)), limits) from None
+    except Exception:  # noqa: BLE001 - decoders of damaged files raise nearly everything
+        raise BadImage(
+            "The image is damaged or incomplete: it starts like a photo but cannot be decoded. "
+            "Open and save it again, or send another."
+        ) from None
+
+
 def _check_bytes(data: bytes, limits: PhotoLimits) -> None:
     if not data:
         raise BadImage("The image is empty: send the bytes of a photo.", reason="IMAGE_EMPTY")
@@ -195,15 +236,30 @@ def _has_several_scans(image: Image.Image, data: bytes) -> bool:
     return bool(image.info.get("progressive")) or next(scans(data), 0) < image.layers
 
 
-def _decode_plain_jpeg(
-    data: bytes, limits: PhotoLimits, reduce_to: int | None
-) -> Image.Image | None:
-    if (jpeg := plain_jpeg(data, limits)) is None:
-        return None
-    side = min(jpeg.width, jpeg.height)
-    reach = side // reduce_to if reduce_to else 1
-    image = as_image(jpeg, next((factor for factor in FACTORS if factor <= reach), 1))
-    return image if image is None else _reduced(image, reduce_to)
+def _wanted(region: Region | None, orientation: int, size: tuple[int, int]) -> Box:
+    """What of a stored photo is wanted, in whole pixels."""
+    return (0, 0, *size) if region is None else stored_box(region, orientation, size)
+
+
+def _factor(wanted: Box, reduce_to: int | None) -> int:
+    """How many times smaller a JPEG may be decoded."""
+    reach = _shorter(wanted) // reduce_to if reduce_to else 1
+    return next((factor for factor in FACTORS if factor <= reach), 1)
+
+
+def _shorter(box: Box) -> float:
+    left, top, right, bottom = box
+    return min(right - left, bottom - top)
+
+
+def _cut(image: Image.Image, wanted: Box, factor: int, size: tuple[int, int]) -> _Part:
+    """Cut out what is wanted of a photo of this size, decoded so many times smaller."""
+    if wanted == (0, 0, *size):
+        return _Part(image, None)
+    left, top, right, bottom = (edge / factor for edge in wanted)
+    x, y = floor(left), floor(top)
+    window = image.crop((x, y, ceil(right), ceil(bottom)))
+    return _Part(window, (left - x, top - y, right - x, bottom - y))
 
 
 def _too_many_pixels(pixels: int, limits: PhotoLimits) -> BadImage:
@@ -219,50 +275,15 @@ def _first_number(text: str) -> int:
     return int(found[0]) if found else 0
 
 
-def _plain(image: Image.Image, reduce_to: int | None) -> Image.Image:
-    """RGB in sRGB on white, reduced first where that saves work."""
-    profile = image.info.get("icc_profile")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        image = white
-    elif image.mode.startswith("I"):
-        # Pillow would clip 16 bits to 255; the upper eight are the picture.
-        grey = np.asarray(image).astype(np.int64) >> 8
-        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
-    elif image.mode not in ("RGB", "CMYK", "L"):
-        image = image.convert("RGB")
-    image = _reduced(image, reduce_to)
-    if isinstance(profile, bytes) and len(profile) <= _MAX_PROFILE_BYTES:
-        image = _to_srgb(image, profile)
-    plain = image.convert("RGB")
-    plain.info.clear()
-    return plain
-
-
-def _reduced(image: Image.Image, reduce_to: int | None) -> Image.Image:
-    if reduce_to is not None and (factor := min(image.size) // (2 * reduce_to)) > 1:
-        return image.reduce(factor)
-    return image
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        transform = _transform(profile, image.mode)
-        return image if transform is None else ImageCms.applyTransform(image, transform) or image
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        # A profile that does not fit its picture says nothing; the numbers stay as they are.
-        return image
-
-
-@lru_cache(maxsize=32)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From an embedded profile to sRGB; None where it is sRGB already."""
-    source = ImageCms.ImageCmsProfile(BytesIO(profile))
-    if "sRGB" in ImageCms.getProfileDescription(source):
-        return None
-    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+def _reduced(part: _Part, reduce_to: int | None) -> _Part:
+    image, box = part
+    side = min(image.size) if box is None else _shorter(box)
+    if reduce_to is None or (factor := int(side // (2 * reduce_to))) <= 1:
+        return part
+    if box is not None:
+        left, top, right, bottom = box
+        box = (left / factor, top / factor, right / factor, bottom / factor)
+    return _Part(image.reduce(factor), box)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -32,7 +32,7 @@ Kind = Literal["label", "category", "product set"]
 type Term = tuple[Kind, str, str]
 type Mask = NDArray[np.bool_]
 
-_NUMBER = np.dtype("<u4")
+NUMBER = np.dtype("<u4")
 
 # Answers that are kept, of one byte for each row: so many bytes, and never more answers than that.
 _ANSWERS_BYTES = 16 << 20
@@ -52,7 +52,7 @@ def write_postings(connection: sqlite3.Connection, terms: Iterable[Iterable[Term
             lists[term].append(number)
     connection.executemany(
         "INSERT INTO posting VALUES (?, ?, ?, ?)",
-        ((*term, np.array(numbers, _NUMBER).tobytes()) for term, numbers in sorted(lists.items())),
+        ((*term, np.array(numbers, NUMBER).tobytes()) for term, numbers in sorted(lists.items())),
     )
 
 
@@ -70,10 +70,9 @@ class Postings:
     ) -> None:
         self._database = database
         kept = max(1, min(_ANSWERS, _ANSWERS_BYTES // max(1, len(product_of_row))))
+        self._lists = _Lists(database, products)
         # It holds nothing of this object, so that a catalogue that is let go is freed at once.
-        self._answer = lru_cache(kept)(
-            partial(_matching_rows, _Lists(database, products), product_of_row)
-        )
+        self._answer = lru_cache(kept)(partial(_matching_rows, self._lists, product_of_row))
 
     def matching_rows(self, selection: Selection) -> Mask:
         """Return which rows are of products that satisfy a selection, but for those it excludes.
@@ -81,6 +80,10 @@ class Postings:
         It cannot be written to, as several threads may hold it.
         """
         return self._answer(selection)
+
+    def matching_products(self, selection: Selection) -> Mask:
+        """Return which products [products] satisfy a selection, but for those it excludes."""
+        return self._lists.matching(selection)
 
     def values(self, kind: Kind, limit: int) -> list[str]:
         """Return the first categories or product sets in the order of their code points."""
@@ -93,16 +96,7 @@ class Postings:
 def _matching_rows(
     lists: "_Lists", product_of_row: NDArray[np.int32], selection: Selection
 ) -> Mask:
-    restrictions = []
-    if selection.where is not None:
-        restrictions.append(lists.filtered(selection.where))
-    if selection.categories:
-        restrictions.append(
-            reduce(np.logical_or, (lists.of("category", "", x) for x in selection.categories))
-        )
-    if selection.product_set:
-        restrictions.append(lists.of("product set", "", selection.product_set))
-    rows: Mask = reduce(np.logical_and, restrictions)[product_of_row]
+    rows: Mask = lists.matching(selection)[product_of_row]
     rows.flags.writeable = False
     return rows
 
@@ -113,6 +107,18 @@ class _Lists:
 
     database: Database
     products: int
+
+    def matching(self, selection: Selection) -> Mask:
+        restrictions = [np.ones(self.products, bool)]
+        if selection.where is not None:
+            restrictions.append(self.filtered(selection.where))
+        if selection.categories:
+            restrictions.append(
+                reduce(np.logical_or, (self.of("category", "", x) for x in selection.categories))
+            )
+        if selection.product_set:
+            restrictions.append(self.of("product set", "", selection.product_set))
+        return reduce(np.logical_and, restrictions)
 
     def filtered(self, where: Filter) -> Mask:
         if isinstance(where, Label):
@@ -128,5 +134,5 @@ class _Lists:
             "SELECT products FROM posting WHERE kind = ? AND key = ? AND value = ?",
             [kind, key, value],
         ):
-            mask[np.frombuffer(numbers, _NUMBER)] = True
+            mask[np.frombuffer(numbers, NUMBER)] = True
         return mask

@@ -51,7 +51,7 @@ class Ranked(NamedTuple):
 def rank_products(
     index: Index,
     catalog: ProductCatalog,
-    vector: NDArray[np.float32],
+    vectors: NDArray[np.float32],
     wanted: int,
     *,
     allowed: NDArray[np.bool_] | None = None,
@@ -60,12 +60,13 @@ def rank_products(
 ) -> list[Ranked]:
     """Rank the products nearest to a vector, each at the place of its nearest photo.
 
-    The index is asked at most ⌈log₄ rows⌉ times for each stage, or once.
+    The index is asked at most ⌈log₄ rows⌉ times for each stage, or once; of each of the vectors.
 
     Args:
         index: over the catalogue's photos.
         catalog: its rows are those of the index.
-        vector: unit vector [dim].
+        vectors: a unit vector [dim]; or several [vectors, dim], to the nearest of which a photo is
+            as near as its score says.
         wanted: how many products, at most DEPTH.
         allowed: [rows], whose products may be found; None: all.
         score_threshold: the least cosine similarity of a product's nearest photo.
@@ -82,7 +83,7 @@ def rank_products(
     for depth in _STAGES if rows_left else ():
         k = _first_rows(catalog, depth)
         while True:
-            rows, scores = index.search(vector, k, allowed)
+            rows, scores = _nearest(index, vectors, k, allowed)
             keep = scores >= score_threshold
             found = _grouped(catalog, rows[keep], scores[keep], depth, collapse_duplicates)
             # Rows below the threshold came into sight, so all above it did.
@@ -103,6 +104,20 @@ def rank_products(
 def _first_rows(catalog: ProductCatalog, products: int) -> int:
     average = catalog.counts.images / catalog.counts.products
     return ceil(products * max(_ROWS_PER_PRODUCT, _AVERAGES_PER_PRODUCT * average))
+
+
+def _nearest(
+    index: Index, vectors: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """As `Index.search`. Among the k nearest to any vector are only those of k nearest to each."""
+    if vectors.ndim == 1:
+        return index.search(vectors, k, allowed)
+    found = [index.search(vector, k, allowed) for vector in vectors]
+    rows, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.lexsort((rows, -scores))
+    _, first = np.unique(rows[order], return_index=True)
+    best = order[np.sort(first)[:k]]
+    return rows[best], scores[best]
 
 
 def _grouped(

@@ -1,7 +1,7 @@
 """Photo to products: the one place that joins embedder, index and catalogue."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -9,11 +9,16 @@ from numpy.typing import NDArray
 
 from .catalog import ImageRow, Product, ProductCatalog
 from .embedder import Embedder
+from .facets import Facet
 from .filters import EVERYTHING, Selection
-from .index import Index
+from .index import StoredIndex
 from .manifest import Manifest
 from .paging import pages_of
 from .ranking import DEPTH, Ranked, rank_products
+
+# Of a product that others are looked for by, its first photos are compared, so many at most: each
+# costs a search of the index.
+MAX_QUERY_PHOTOS = 4
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,13 @@ class SearchResult:
     Attributes:
         matches: one for each product, best first.
         next_page_token: of the page that follows; "" after the last.
-        timings_ms: milliseconds spent, by stage: "embed" and "search".
+        facets: one for each key that was asked for.
+        timings_ms: milliseconds spent, by stage: "search", and "embed" where a photo was searched.
     """
 
     matches: tuple[Match, ...]
     next_page_token: str = ""
+    facets: tuple[Facet, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -57,7 +64,7 @@ class SearchEngine:
     """
 
     def __init__(
-        self, embedder: Embedder, index: Index, catalog: ProductCatalog, manifest: Manifest
+        self, embedder: Embedder, index: StoredIndex, catalog: ProductCatalog, manifest: Manifest
     ) -> None:
         self.manifest = manifest
         self.catalog = catalog
@@ -67,7 +74,7 @@ class SearchEngine:
 
     def search(
         self,
-        pixels: NDArray[np.uint8],
+        looked_for: NDArray[np.uint8] | str,
         page_size: int = 10,
         *,
         page_token: str = "",
@@ -75,14 +82,19 @@ class SearchEngine:
         images_per_product: int = 1,
         selection: Selection = EVERYTHING,
         collapse_duplicates: bool = False,
+        facets: tuple[str, ...] = (),
     ) -> SearchResult:
-        """Find the products that look most like a photo.
+        """Find the products that look most like a photo, or like a product's own photos.
+
+        A product is as near to another as any of its photos to any of the other's first
+        MAX_QUERY_PHOTOS, and is never found by itself.
 
         A page is full wherever there are enough products. The pages of a query never repeat or
         leave out a product, and end after the first `ranking.DEPTH`.
 
         Args:
-            pixels: RGB [image_size, image_size, 3], as `photo.load_pixels` returns it.
+            looked_for: RGB [image_size, image_size, 3], as `photo.load_pixels` returns it; or the
+                id of a product.
             page_size: how many products, at most.
             page_token: `next_page_token` of the page before, for the same query; "" for the first.
             score_threshold: the least cosine similarity of a product's nearest photo.
@@ -90,38 +102,65 @@ class SearchEngine:
             selection: which products may be found.
             collapse_duplicates: of products whose nearest photo is the same picture, bring the
                 first alone.
+            facets: keys whose values are counted: over all products of the selection; with a
+                threshold, over those of the first `ranking.DEPTH` that reach it.
 
         Raises:
             BadRequest: the token is none, or belongs to another index or query.
+            KeyError: there is no such product.
         """
+        if isinstance(looked_for, str):
+            selection = replace(selection, excluded=selection.excluded | {looked_for})
         fields = (
             score_threshold,
             images_per_product,
             *selection.plain_values(),
             collapse_duplicates,
         )
-        pages = pages_of(self.manifest.index.index_id, pixels, fields)
+        pages = pages_of(self.manifest.index.index_id, looked_for, fields)
         place = pages.place(page_token)
         end = min(place + page_size, DEPTH)
+        is_cut = score_threshold > -1
+        timings = {}
         start = time.perf_counter()
-        (vector,) = self._embedder.embed(pixels[None])
-        embedded = time.perf_counter()
+        if isinstance(looked_for, str):
+            vectors = self._vectors_of(looked_for)
+        else:
+            (vectors,) = self._embedder.embed(looked_for[None])
+            timings["embed"] = (time.perf_counter() - start) * 1e3
+            start = time.perf_counter()
         ranking = rank_products(
             self._index,
             self.catalog,
-            vector,
-            min(end + 1, DEPTH),
+            vectors,
+            DEPTH if facets and is_cut else min(end + 1, DEPTH),
             allowed=self.catalog.allowed_rows(selection),
             score_threshold=score_threshold,
             collapse_duplicates=collapse_duplicates,
         )
         matches = self._matches(ranking[place:end], images_per_product)
-        timings = {
-            "embed": (embedded - start) * 1e3,
-            "search": (time.perf_counter() - embedded) * 1e3,
-        }
+        counted = self._facets(facets, selection, ranking if is_cut else None)
+        timings["search"] = (time.perf_counter() - start) * 1e3
         next_page_token = pages.token(end) if len(ranking) > end else ""
-        return SearchResult(matches, next_page_token, timings)
+        return SearchResult(matches, next_page_token, counted, timings)
+
+    def _vectors_of(self, product_id: str) -> NDArray[np.float32]:
+        """A product's first photos [photos, dim], by row."""
+        images = self.catalog.images_of(product_id)[:MAX_QUERY_PHOTOS]
+        if not images:
+            raise KeyError(product_id)
+        return self._index.vectors(np.array([image.row for image in images]))
+
+    def _facets(
+        self, keys: tuple[str, ...], selection: Selection, ranking: list[Ranked] | None
+    ) -> tuple[Facet, ...]:
+        if not keys:
+            return ()
+        if ranking is None:
+            return self.catalog.facets(keys, self.catalog.allowed_products(selection))
+        allowed = np.zeros(self.catalog.counts.products, bool)
+        allowed[[item.product for item in ranking]] = True
+        return self.catalog.facets(keys, allowed)
 
     def _matches(self, page: list[Ranked], wanted: int) -> tuple[Match, ...]:
         # All of a page's photos in one query.

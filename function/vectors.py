@@ -62,12 +62,13 @@ class StoredVectors:
         found *= self._scales if rows is None else self._scales.take(rows)
         return found
 
-    def read(self) -> NDArray[np.float32]:
-        """Return all of them as float32 [rows, dim], as exactly as they are stored."""
-        data = self._data.astype(np.float32)
+    def read(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Return some rows, or all, as float32 [rows, dim], as exactly as they are stored."""
+        chosen = slice(None) if rows is None else rows
+        data = self._data[chosen].astype(np.float32)
         if self._scales is None or self._rotation is None:
             return data
-        data *= self._scales[:, None]
+        data *= self._scales[chosen, None]
         return data @ self._rotation.T
 
 

@@ -8,7 +8,9 @@ from werkzeug.routing import Rule
 
 from ..admission import Admission
 from ..answer import Links
+from ..catalog import Product, ProductCatalog
 from ..envelope import Exchange
+from ..errors import NotFound
 from ..metrics import Metrics
 from ..service import Service
 from ..settings import Settings
@@ -44,6 +46,16 @@ class Context:
 def route(method: str, path: str, handler: Handler) -> Rule:
     """Return the rule: `handler` answers `path`, given the exchange and the path's parts."""
     return Rule(path, methods=[method], endpoint=handler)
+
+
+def known_product(catalog: ProductCatalog, product_id: str) -> Product:
+    """Return a product; NotFound where there is none."""
+    try:
+        return catalog.product(product_id)
+    except KeyError:
+        raise NotFound(
+            f"There is no product {product_id[:100]!r} in the index.", reason="PRODUCT_NOT_FOUND"
+        ) from None
 
 
 def cacheable(response: Response, cache_control: str) -> Response:

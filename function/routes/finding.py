@@ -1,9 +1,15 @@
-"""One search, in turn with others: photo fetched, decoded, embedded, compared."""
+"""One search, in turn with others: photo fetched, decoded, embedded, compared.
+
+A search by a product has no photo to decode or embed; it waits for its turn like the others.
+"""
 
 import re
 import time
 from contextlib import ExitStack
 from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .. import photo
 from ..api import SearchRequest
@@ -12,7 +18,7 @@ from ..envelope import Exchange
 from ..errors import BadRequest, DeadlineExceeded
 from ..search import SearchEngine, SearchResult
 from ..storage import NotFoundInStorage, open_storage
-from .context import Context
+from .context import Context, known_product
 
 _SOURCE = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,221}[a-z0-9])/(.{1,1024})", re.DOTALL)
 
@@ -35,10 +41,13 @@ class Finder:
             deadline: a time of `time.monotonic`.
 
         Raises:
-            FunctionError: the photo cannot be had or read, there is no turn, or no time left.
+            FunctionError: there is no such product, the photo cannot be had or read, there is no
+                turn, or no time left.
         """
         stage = exchange.stopwatch.stage
         content = query.content
+        if query.product_id:
+            known_product(engine.catalog, query.product_id)
         if query.image_uri:
             with stage("fetch"):
                 content = self._read_source(query.image_uri)
@@ -47,22 +56,29 @@ class Finder:
                 leaving = partial(has_left, exchange.request.environ)
                 place = self._context.admission.place(until=deadline, has_left=leaving)
                 admitted.enter_context(place)
-            with stage("decode"):
-                limits = self._context.settings.photo_limits
-                pixels = photo.load_pixels(content, engine.image_size, limits)
+            looked_for: NDArray[np.uint8] | str = query.product_id
+            if not looked_for:
+                with stage("decode"):
+                    looked_for = photo.load_pixels(
+                        content,
+                        engine.image_size,
+                        self._context.settings.photo_limits,
+                        query.region,
+                    )
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(
                     "The search took longer than it may. Try again in a moment, or with a smaller "
                     "photo."
                 )
             result = engine.search(
-                pixels,
+                looked_for,
                 query.page_size,
                 page_token=query.page_token,
                 score_threshold=query.score_threshold,
                 images_per_product=query.images_per_product,
                 selection=query.selection,
                 collapse_duplicates=query.collapse_duplicates,
+                facets=query.facets,
             )
         exchange.stopwatch.add(result.timings_ms)
         return result

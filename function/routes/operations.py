@@ -12,7 +12,9 @@ from werkzeug.routing import Rule
 from ..answer import index_answer
 from ..envelope import Exchange, json_response
 from ..errors import NotFound
+from ..fields import INDEX
 from ..metrics import CONTENT_TYPE
+from ..queries import parse_fields
 from .context import REVALIDATE, Context, cacheable, route
 
 
@@ -32,8 +34,9 @@ class OperationsRoutes:
         ]
 
     def _index(self, exchange: Exchange) -> Response:
+        mask = parse_fields(exchange.request, INDEX)
         engine = self._context.worker.get().engine
-        content = index_answer(engine.manifest, engine.catalog)
+        content = mask.of(index_answer(engine.manifest, engine.catalog))
         return cacheable(json_response(content), REVALIDATE)
 
     def _live(self, exchange: Exchange) -> Response:

@@ -1,5 +1,6 @@
 """The catalogue.
 
+GET  /v1/products            those that a selection allows, in the publisher's order
 GET  /v1/products/{id}       one product
 GET  /v1/images/{sha256}     a stored photo or thumbnail
 """
@@ -9,12 +10,15 @@ import re
 from flask import Response
 from werkzeug.routing import Rule
 
-from ..answer import product_answer
+from ..answer import browse_answer, product_answer
+from ..browse import browse
 from ..envelope import Exchange, json_response
 from ..errors import NotFound
+from ..fields import PRODUCT
+from ..queries import parse_browse, parse_fields
 from ..release import IMAGES
 from ..storage import NotFoundInStorage
-from .context import FOR_EVER, REVALIDATE, Context, cacheable, route
+from .context import FOR_EVER, REVALIDATE, Context, cacheable, known_product, route
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -28,21 +32,31 @@ class ProductRoutes:
     def rules(self) -> list[Rule]:
         """Return what is answered here."""
         return [
+            route("GET", "/v1/products", self._browse),
             route("GET", "/v1/products/<path:product_id>", self._product),
             route("GET", "/v1/images/<sha256>", self._image),
         ]
 
+    def _browse(self, exchange: Exchange) -> Response:
+        asked = parse_browse(exchange.request)
+        engine = self._context.worker.get().engine
+        result = browse(
+            engine.catalog,
+            engine.manifest.index.index_id,
+            asked.page_size,
+            page_token=asked.page_token,
+            selection=asked.selection,
+            facets=asked.facets,
+        )
+        content = asked.mask.of(browse_answer(result, self._context.links(exchange)))
+        return cacheable(json_response(content), REVALIDATE)
+
     def _product(self, exchange: Exchange, product_id: str) -> Response:
+        mask = parse_fields(exchange.request, PRODUCT)
         catalog = self._context.worker.get().engine.catalog
-        try:
-            product = catalog.product(product_id)
-        except KeyError:
-            raise NotFound(
-                f"There is no product {product_id[:100]!r} in the index.",
-                reason="PRODUCT_NOT_FOUND",
-            ) from None
+        product = known_product(catalog, product_id)
         images = catalog.images_of(product_id)
-        content = product_answer(product, images, self._context.links(exchange))
+        content = mask.of(product_answer(product, images, self._context.links(exchange)))
         return cacheable(json_response(content), REVALIDATE)
 
     def _image(self, exchange: Exchange, sha256: str) -> Response:

@@ -3,7 +3,9 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -14,10 +16,12 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
 from function import api
-from function.api import SearchRequest, error_body, parse_search
+from function.api import SearchRequest, error_body, parse_search, parse_similar
 from function.errors import BadRequest, FunctionError, ReleaseError, UnsupportedImage
 from function.fields import FIELDS
 from function.filters import And, Label, Not, Selection
+from function.masks import Mask
+from function.region import Region
 
 PHOTO = b"\xff\xd8\xff not decoded here \xfb\xef"
 CONTENT = base64.b64encode(PHOTO).decode()
@@ -64,7 +68,11 @@ def test_both_forms_say_the_same() -> None:
         images_per_product=2,
         selection=selection,
         collapse_duplicates=True,
+        region=Region(0, 0.5, 1, 1, normalized=True),
+        facets=("style", "productCategory"),
+        mask=Mask({"facets": None, "nextPageToken": None}),
     )
+    polygon = {"normalizedVertices": [{"y": 0.5}, {"x": 1, "y": 0.5}, {"x": 1, "y": 1}]}
     form = as_form(
         image=file(),
         pageSize="3",
@@ -76,6 +84,9 @@ def test_both_forms_say_the_same() -> None:
         productSet="productSets/summer",
         collapseDuplicates="true",
         excludeProductIds=["a", "products/b,c"],
+        boundingPoly=json.dumps(polygon),
+        facets=["style", "productCategory", "style"],
+        fields=["facets", "nextPageToken"],
     )
     assert parse(form) == expected
     body = {
@@ -89,8 +100,42 @@ def test_both_forms_say_the_same() -> None:
         "productSet": "summer",
         "collapseDuplicates": True,
         "excludeProductIds": ["products/a", "b,c"],
+        "boundingPoly": polygon,
+        "facets": ["style", "productCategory"],
+        "fields": "facets,nextPageToken",
     }
     assert parse(as_json(body)) == expected
+    del body["image"], body["boundingPoly"]
+    by_product = replace(expected, content=b"", product_id="a/b:c", region=None)
+    assert similar(as_json(body)) == by_product
+
+
+def similar(request: Request) -> SearchRequest:
+    with closing(request):
+        return parse_similar(request, "a/b:c")
+
+
+def test_a_search_by_product_needs_no_body() -> None:
+    assert similar(as_request(data=b"")) == SearchRequest(product_id="a/b:c")
+    assert similar(as_json({})) == SearchRequest(product_id="a/b:c")
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason", "says"),
+    [
+        (lambda: as_json({"image": IMAGE}), "FIELD_UNKNOWN", "image. Known are pageSize, .*"),
+        (lambda: as_json({"boundingPoly": {}}), "FIELD_UNKNOWN", "Unknown fields: boundingPoly"),
+        (lambda: as_json({"pageSize": 0}), "FIELD_INVALID", "found 0"),
+        (lambda: as_json([]), "JSON_INVALID", "expected a JSON object"),
+        (lambda: as_form(pageSize="1"), "CONTENT_TYPE_UNSUPPORTED", "expected application/json"),
+    ],
+)
+def test_what_a_search_by_product_cannot_say_is_named(
+    request_: Callable[[], Request], reason: str, says: str
+) -> None:
+    with pytest.raises(FunctionError, match=says) as caught:
+        similar(request_())
+    assert caught.value.reason == reason
 
 
 def test_only_the_photo_is_needed() -> None:
@@ -171,6 +216,12 @@ IMAGE = {"content": CONTENT}
         ({"image": IMAGE, "collapseDuplicates": "true"}, "FIELD_INVALID", "true or false"),
         ({"image": IMAGE, "collapseDuplicates": 1}, "FIELD_INVALID", "found 1"),
         ({"image": IMAGE, "pageToken": None}, "FIELD_INVALID", "pageToken: .* found nothing"),
+        ({"image": IMAGE, "boundingPoly": None}, "POLYGON_INVALID", "boundingPoly: expected"),
+        ({"image": IMAGE, "facets": "color"}, "FIELD_INVALID", "up to 20 keys"),
+        ({"image": IMAGE, "facets": ["k"] * 21}, "FIELD_INVALID", "up to 20 keys"),
+        ({"image": IMAGE, "fields": "results"}, "FIELD_MASK_INVALID", "'results' leads to nothing"),
+        ({"image": IMAGE, "fields": [5]}, "FIELD_INVALID", "fields: expected paths"),
+        ({"image": IMAGE, "fields": "*," * 2501}, "FIELD_INVALID", "up to 5000 characters"),
     ],
 )
 def test_what_json_cannot_say_is_named(body: object, reason: str, says: str) -> None:
@@ -193,6 +244,14 @@ def test_what_json_cannot_say_is_named(body: object, reason: str, says: str) -> 
         ({"image": file(), "filter": ["a=1", "b=2"]}, "FIELD_INVALID", "filter: .* a list of 2"),
         ({"image": file(), "filter": "(a=1"}, "FILTER_INVALID", "character 5: expected AND"),
         ({"image": file(), "collapseDuplicates": "yes"}, "FIELD_INVALID", "found 'yes'"),
+        ({"image": file(), "boundingPoly": "0,0,1,1"}, "POLYGON_INVALID", "boundingPoly: expected"),
+        (
+            {"image": file(), "boundingPoly": "[" * 9999},
+            "POLYGON_INVALID",
+            "boundingPoly: expected",
+        ),
+        ({"image": file(), "boundingPoly": ["{}", "{}"]}, "POLYGON_INVALID", "boundingPoly"),
+        ({"image": file(), "fields": ["score", "*"]}, "FIELD_MASK_INVALID", "'score'"),
     ],
 )
 def test_what_a_form_cannot_say_is_named(fields: dict[str, Any], reason: str, says: str) -> None:

@@ -1,0 +1,127 @@
+"""Similar products, over HTTP: whatever a product is called."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.releases import IMAGE_SIZE, TinyRelease
+from tests.server import Answer, RunningFunction, run_function
+from trainer.data.records import Catalog
+
+
+def similar(running: RunningFunction, product_id: str, body: Any = None) -> Answer:
+    path = f"/v1/products/{quote(product_id)}:similar"
+    if body is None:
+        return running.request("POST", path, b"")
+    data = json.dumps(body).encode()
+    return running.request("POST", path, data, {"Content-Type": "application/json"})
+
+
+def found(answer: Answer) -> list[str]:
+    assert answer.status == 200, answer.body
+    results = answer.json()["productSearchResults"]["results"]
+    return [result["product"]["name"].removeprefix("products/") for result in results]
+
+
+def reason(answer: Answer) -> str:
+    told: str = answer.json()["error"]["details"][0]["reason"]
+    return told
+
+
+def test_the_answer_is_that_of_a_search_without_the_product(
+    running_function: RunningFunction,
+) -> None:
+    answer = similar(running_function, "p1")
+    assert sorted(found(answer)) == ["p0", "p2", "p3", "p4", "p5"]
+    body = answer.json()
+    assert body["timingsMs"].keys() >= {"parse", "queue", "search"}
+    assert not body["timingsMs"].keys() & {"decode", "embed"}
+    assert body["requestId"] == answer.headers["X-Request-Id"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    scores = [result["score"] for result in body["productSearchResults"]["results"]]
+    assert scores == sorted(scores, reverse=True)
+    assert found(similar(running_function, "p1", {})) == found(answer)
+
+
+def test_it_is_narrowed_paged_counted_and_masked(running_function: RunningFunction) -> None:
+    whole = found(similar(running_function, "p1"))
+    fields = {"filter": "shape=square", "facets": ["shape"], "pageSize": 2}
+    first = similar(running_function, "p1", fields)
+    token = first.json()["nextPageToken"]
+    rest = similar(running_function, "p1", {**fields, "pageToken": token})
+    squares = [name for name in whole if int(name[1:]) % 2 == 0]
+    assert found(first) + found(rest) == squares
+    facets = [{"key": "shape", "values": [{"value": "square", "count": 3}]}]
+    assert first.json()["facets"] == facets
+    assert similar(running_function, "p1", {**fields, "fields": "facets"}).json() == {
+        "facets": facets
+    }
+    other = similar(running_function, "p3", {**fields, "pageToken": token})
+    assert reason(other) == "PAGE_TOKEN_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("product_id", "body", "status", "expected"),
+    [
+        ("p9", None, 404, "PRODUCT_NOT_FOUND"),
+        ("p1:similar", {}, 404, "PRODUCT_NOT_FOUND"),
+        ("p1", {"image": {"content": ""}}, 400, "FIELD_UNKNOWN"),
+        ("p1", {"boundingPoly": {}}, 400, "FIELD_UNKNOWN"),
+        ("p1", {"fields": "score"}, 400, "FIELD_MASK_INVALID"),
+        ("p1", [], 400, "JSON_INVALID"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(
+    running_function: RunningFunction, product_id: str, body: Any, status: int, expected: str
+) -> None:
+    answer = similar(running_function, product_id, body)
+    assert (answer.status, reason(answer)) == (status, expected)
+
+
+def test_only_post_searches(running_function: RunningFunction) -> None:
+    assert reason(running_function.get("/v1/products/p1:similar")) == "PRODUCT_NOT_FOUND"
+    other = running_function.request("POST", "/v1/products/p1", b"")
+    assert (other.status, reason(other)) == (405, "METHOD_NOT_ALLOWED")
+
+
+ODD = ["a/b:c", "x:similar", "x", "ünï çödé?#&+ %2F", "similar"]
+
+
+@pytest.fixture(scope="module")
+def oddly_named(
+    tiny_release: TinyRelease, tiny_catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningFunction]:
+    """A shop whose product ids are hard to put into an address."""
+    # JAX takes seconds to import.
+    from trainer.release.publish import publish
+
+    names = {f"p{number}": name for number, name in enumerate(ODD)}
+    photos = tuple(
+        replace(photo, product_id=names[photo.product_id])
+        for photo in tiny_catalog.photos
+        if photo.product_id in names and photo.role == "catalog"
+    )
+    folder = tmp_path_factory.mktemp("odd")
+    catalog = replace(tiny_catalog, photos=photos)
+    publish(
+        tiny_release.model,
+        IMAGE_SIZE,
+        catalog,
+        str(folder / "root"),
+        evaluation={},
+        precision="float",
+    )
+    with run_function(folder / "log.txt", root=str(folder / "root")) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_ids_may_hold_slashes_and_colons(oddly_named: RunningFunction, name: str) -> None:
+    product = oddly_named.get(f"/v1/products/{quote(name)}")
+    assert product.json()["name"] == f"products/{name}"
+    assert sorted(found(similar(oddly_named, name))) == sorted(set(ODD) - {name})

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from . import postings
 from .database import Database
 from .errors import ReleaseError
-from .facets import Facet, count_facet
+from .facets import Facet, FacetCounter
 from .filters import EVERYTHING, Selection
 from .manifest import CATALOG, Counts
 from .postings import Postings
@@ -241,6 +241,7 @@ class ProductCatalog:
         self.product_of_row = np.frombuffer(layout["product"], _ROW_NUMBER)
         self.picture_of_row = np.frombuffer(layout["picture"], _ROW_NUMBER)
         self._postings = Postings(self._database, self.counts.products, self.product_of_row)
+        self._facets = FacetCounter(self._database, self.counts.products)
 
     def image(self, row: int) -> ImageRow:
         """Return the photo at an index row; KeyError where there is none."""
@@ -308,7 +309,7 @@ class ProductCatalog:
 
     def facets(self, keys: Iterable[str], allowed: NDArray[np.bool_] | None) -> tuple[Facet, ...]:
         """Count the values of labels' keys over the products allowed [products]; None: all."""
-        return tuple(count_facet(self._database, key, allowed) for key in keys)
+        return tuple(self._facets.count(key, allowed) for key in keys)
 
     def categories(self, limit: int) -> list[str]:
         """Return the names of categories, at most `limit`, in the order of their code points."""

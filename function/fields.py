@@ -195,7 +195,8 @@ def read_fields(
         question: whose fields they are.
 
     Returns:
-        Keyword arguments of the question's dataclass in `api`; what is absent keeps its default.
+        Keyword arguments of the dataclass that the request becomes; what is absent keeps its
+        default.
 
     Raises:
         BadRequest: a field is unknown, or has another value than it may.

@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 
 from tests.releases import IMAGE_SIZE, TinyRelease
 from tests.server import Answer, RunningFunction, run_function
+from tests.waiting import eventually
 from trainer.data.records import Catalog
 
 
@@ -86,6 +91,24 @@ def test_only_post_searches(running_function: RunningFunction) -> None:
     assert reason(running_function.get("/v1/products/p1:similar")) == "PRODUCT_NOT_FOUND"
     other = running_function.request("POST", "/v1/products/p1", b"")
     assert (other.status, reason(other)) == (405, "METHOD_NOT_ALLOWED")
+
+
+def test_it_waits_for_its_turn_as_a_photo_does_and_browsing_does_not(
+    tiny_release: TinyRelease, tmp_path: Path
+) -> None:
+    file = BytesIO()
+    Image.new("RGB", (7000, 7000)).save(file, "PNG")
+    settings = {"root": str(tiny_release.root), "max_running": "1", "max_waiting": "1"}
+    with run_function(tmp_path / "log.txt", **settings) as running, ThreadPoolExecutor(2) as pool:
+        running.wait_until_ready()
+        photos = [pool.submit(running.search, file.getvalue()) for _ in range(2)]
+        eventually(lambda: b"lookalike_searches_waiting 1" in running.get("/metrics").body)
+        refused = similar(running, "p1")
+        browsed = running.get("/v1/products")
+        assert (refused.status, reason(refused)) == (429, "QUEUE_FULL")
+        assert browsed.status == 200
+        assert [photo.result().status for photo in photos] == [200, 200]
+        assert similar(running, "p1").status == 200
 
 
 ODD = ["a/b:c", "x:similar", "x", "ünï çödé?#&+ %2F", "similar"]

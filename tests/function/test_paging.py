@@ -10,7 +10,7 @@ from function.paging import Pages, pages_of
 
 PIXELS = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
 PAGES = pages_of("i31", PIXELS, (0.5, "red"))
-PLACES = st.integers(0, 65_535)
+PLACES = st.integers(0, 2**32 - 1)
 
 
 def refused(pages: Pages, token: str, reason: str = "PAGE_TOKEN_INVALID") -> str:
@@ -50,11 +50,23 @@ def test_other_text_is_refused(token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pixels", "fields"), [(PIXELS + 1, (0.5, "red")), (PIXELS, (0.5, "blue"))]
+    ("looked_for", "fields"),
+    [(PIXELS + 1, (0.5, "red")), (PIXELS, (0.5, "blue")), ("", (0.5, "red")), ("p1", (0.5, "red"))],
 )
-def test_a_token_of_another_query_says_so(pixels: np.ndarray, fields: tuple[object, ...]) -> None:
-    token = pages_of("i31", pixels, fields).token(10)
+def test_a_token_of_another_query_says_so(
+    looked_for: np.ndarray | str, fields: tuple[object, ...]
+) -> None:
+    token = pages_of("i31", looked_for, fields).token(10)
     assert "found one of another query" in refused(PAGES, token)
+
+
+@given(st.text(max_size=5), st.text(max_size=5))
+def test_texts_are_told_from_each_other(one: str, other: str) -> None:
+    token = pages_of("i31", one, ("red",)).token(10)
+    if one == other:
+        assert pages_of("i31", other, ("red",)).place(token) == 10
+    else:
+        refused(pages_of("i31", other, ("red",)), token)
 
 
 def test_a_token_of_an_index_that_was_replaced_says_so() -> None:

@@ -85,8 +85,16 @@ format:  ## mend what ruff can mend
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+types: setup  ## write the client's TypeScript types anew from the API's description
+	.venv/bin/python -m function.openapi.typescript > function/web/wire.d.ts
+
+# As in the tests, with twenty times the examples.
+conformance: EXTRAS = dev
+conformance: setup  ## hold the real server to its OpenAPI document for some minutes
+	SCHEMATHESIS_EXAMPLES=500 .venv/bin/pytest tests/function/test_openapi_conformance.py
+
 hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test browser check bench-serving peers bench-trainer format hooks
+.PHONY: help setup lock demo test browser check bench-serving peers bench-trainer format types conformance hooks

@@ -10,12 +10,13 @@ from werkzeug.routing import Map
 from .envelope import Envelope, Exchange
 from .errors import MethodNotAllowed
 from .routes.context import Context
+from .routes.description import DescriptionRoutes
 from .routes.operations import OperationsRoutes
 from .routes.page import PageRoutes
 from .routes.products import ProductRoutes
 from .routes.search import SearchRoutes
 
-_ROUTES = (SearchRoutes, ProductRoutes, OperationsRoutes, PageRoutes)
+_ROUTES = (SearchRoutes, ProductRoutes, OperationsRoutes, DescriptionRoutes, PageRoutes)
 
 
 class App:

@@ -40,6 +40,9 @@ def _number(text: str) -> int | float | None:
 
 def _whole(lowest: int, highest: int) -> Callable[[Any], int | None]:
     def parse(value: object) -> int | None:
+        # To JSON Schema, and to Google's APIs, 2.0 is a whole number too.
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             return None
         return value if lowest <= value <= highest else None

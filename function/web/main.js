@@ -1,14 +1,16 @@
 /** Wires the page together; decides nothing. */
 
-import { describeIndex } from "./api.js";
 import { applyBranding } from "./branding.js";
 import { openIntake } from "./intake.js";
 import { Lightbox } from "./lightbox.js";
+import { Lookalike } from "./lookalike.js";
 import { Search } from "./search.js";
 import { show, showCounts, showPhoto } from "./view.js";
 
 const lightbox = new Lightbox();
-const search = new Search(applyBranding(), present);
+// The page waits visibly by itself.
+const shop = new Lookalike(undefined, { patienceMs: 0 });
+const search = new Search(shop, applyBranding(), present);
 let photo = "";
 
 openIntake((file) => search.start(file));
@@ -31,5 +33,5 @@ function present(state) {
 
 /** The counts are an ornament: without them the page is complete. */
 function count() {
-  describeIndex().then(showCounts, () => {});
+  shop.index().then(showCounts, () => {});
 }

@@ -1,8 +1,5 @@
 /** Runs one search at a time and tells how it goes. */
 
-import { ApiError, searchByPhoto } from "./api.js";
-import { shrink } from "./photo.js";
-
 // A cold start takes seconds; after two minutes of "try again" something is broken.
 const PATIENCE_MS = 120_000;
 
@@ -15,6 +12,7 @@ const PATIENCE_MS = 120_000;
  */
 
 export class Search {
+  #shop;
   #pageSize;
   #show;
   #file = null;
@@ -22,14 +20,16 @@ export class Search {
   #failure = null;
 
   /**
+   * @param {import("./lookalike.js").Lookalike} shop
    * @param {Promise<number>} pageSize how many products to ask for
    * @param {(state: State) => void} show called at every change
    */
-  constructor(pageSize, show) {
+  constructor(shop, pageSize, show) {
+    this.#shop = shop;
     this.#pageSize = pageSize;
     this.#show = show;
     addEventListener("online", () => {
-      if (this.#failure?.offline) this.retry();
+      if (this.#failure?.reason === "UNREACHABLE") this.retry();
     });
   }
 
@@ -63,15 +63,13 @@ export class Search {
   }
 
   async #find(file, pageSize, signal) {
-    const photo = await shrink(file);
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       try {
-        return await searchByPhoto(photo, { pageSize, signal });
+        const answer = await this.#shop.search(file, { pageSize, signal });
+        return answer.productSearchResults.results;
       } catch (error) {
-        if (!(error instanceof ApiError) || error.retryAfter === null || Date.now() > deadline) {
-          throw error;
-        }
+        if (!error.retryAfter || Date.now() > deadline) throw error;
         await this.#wait(error, signal);
       }
     }

@@ -1,6 +1,5 @@
 /** Shows each state of a search in the page's own elements, to eyes and to screen readers. */
 
-import { ApiError, Unreachable } from "./api.js";
 import { card, skeleton } from "./cards.js";
 
 const byId = (id) => document.getElementById(id);
@@ -107,13 +106,12 @@ function notice({ problem = "", remark = "" }) {
 
 /** What the API refused once for the photo's sake, it will refuse again. */
 function mayWorkNextTime(error) {
-  return !(error instanceof ApiError) || error.httpStatus >= 500 || error.httpStatus === 429;
+  return !(error.status >= 400 && error.status < 500) || error.status === 429;
 }
 
 function adviceFor(error, retryable) {
-  if (error instanceof Unreachable && error.offline) {
-    return "The search goes on by itself as soon as you are connected again.";
+  if (error.reason === "UNREACHABLE") {
+    return "Check your connection. The search goes on by itself when it is back.";
   }
-  if (error instanceof Unreachable) return "Check your connection, then try again.";
   return retryable ? "Please try again in a moment." : "Please choose another photo.";
 }

@@ -1,0 +1,141 @@
+"""What a search may ask: one schema for each of `function.fields.FIELDS`, and the requests."""
+
+from ..api import DEFAULT_PAGE_SIZE
+from ..fields import (
+    MAX_CATEGORIES,
+    MAX_EXCLUDED_PRODUCTS,
+    MAX_ID_CHARACTERS,
+    MAX_IMAGES_PER_PRODUCT,
+    MAX_PAGE_SIZE,
+)
+from ..ranking import DEPTH
+from .schemas import FLAG, TEXT, Schema, described, ref
+
+_NAME = {**TEXT, "maxLength": MAX_ID_CHARACTERS}
+_NAMED = {**_NAME, "minLength": 1}
+
+# A photo that every release can search with: a PNG of 16 px, red above and blue below.
+_EXAMPLE_PHOTO = (
+    "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAIElEQVR42mO8oyHHQApgYiARjGogBjDKadwZDaWB1wAA"
+    "YnsCY3k7XWIAAAAASUVORK5CYII="
+)
+
+FIELDS: dict[str, Schema] = {
+    "pageSize": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_PAGE_SIZE,
+        "default": DEFAULT_PAGE_SIZE,
+        "description": "Products to return.",
+    },
+    "pageToken": described(
+        _NAME,
+        "`nextPageToken` of the answer before, with the same photo and fields. "
+        f"Pages end after {DEPTH} products.",
+    ),
+    "scoreThreshold": {
+        "type": "number",
+        "minimum": -1,
+        "maximum": 1,
+        "description": "The lowest `score` to return.",
+    },
+    "imagesPerProduct": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_IMAGES_PER_PRODUCT,
+        "default": 1,
+        "description": "Photos of each product to return, best first.",
+    },
+    "filter": {
+        **TEXT,
+        "description": "On labels, in Vision Product Search's language, with NOT and nesting.",
+        "examples": ["(color=red OR color=blue) AND style=kids"],
+    },
+    "productCategories": {
+        "type": "array",
+        "items": _NAMED,
+        "maxItems": MAX_CATEGORIES,
+        "description": "The product's category is one of these.",
+    },
+    "productSet": described(_NAME, "The product belongs to this set."),
+    "excludeProductIds": {
+        "type": "array",
+        "items": _NAMED,
+        "maxItems": MAX_EXCLUDED_PRODUCTS,
+        "description": "Products to leave out.",
+    },
+    "collapseDuplicates": {
+        **FLAG,
+        "default": False,
+        "description": "Of products that are found by the same picture, return the first alone.",
+    },
+}
+
+
+def _request(properties: dict[str, Schema], required: tuple[str, ...] = ()) -> Schema:
+    """A body in which nothing else may stand: a misspelt field is refused."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _in_a_form(schema: Schema) -> Schema:
+    """A list is a repeated part; one part alone is a list of one."""
+    if schema.get("type") != "array":
+        return schema
+    return {
+        "anyOf": [
+            {"type": "array", "items": schema["items"], "maxItems": schema["maxItems"]},
+            schema["items"],
+        ],
+        "description": schema["description"],
+    }
+
+
+REQUESTS: dict[str, Schema] = {
+    "SearchRequest": {
+        **_request({"image": ref("SearchImage"), **FIELDS}, ("image",)),
+        "examples": [{"image": {"content": _EXAMPLE_PHOTO}, "pageSize": 5}],
+    },
+    "SearchForm": _request(
+        {
+            "image": {
+                **TEXT,
+                "format": "binary",
+                "description": "JPEG, PNG, WebP, GIF, BMP or AVIF, as a file part.",
+            },
+            **{name: _in_a_form(schema) for name, schema in FIELDS.items()},
+        },
+        ("image",),
+    ),
+    "SearchImage": {
+        "description": "A photo: its bytes, or where they lie.",
+        "oneOf": [
+            _request(
+                {
+                    "content": {
+                        **TEXT,
+                        "minLength": 1,
+                        "contentEncoding": "base64",
+                        "description": "JPEG, PNG, WebP, GIF, BMP or AVIF.",
+                    }
+                },
+                ("content",),
+            ),
+            _request({"source": ref("ImageSource")}, ("source",)),
+        ],
+    },
+    "ImageSource": _request(
+        {
+            "imageUri": {
+                **TEXT,
+                "pattern": "^gs://",
+                "description": "gs://bucket/object, in a bucket that the function may read.",
+            }
+        },
+        ("imageUri",),
+    ),
+}

@@ -25,11 +25,13 @@ class Match:
         score: cosine similarity of its nearest photo, -1 to 1.
         images: its nearest photo, then others of it if more are wanted: those the search came
             by, nearest first, then the rest.
+        probability: that it is the photo's product; None where the release is not calibrated.
     """
 
     product: Product
     score: float
     images: tuple[ImageRow, ...]
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,14 @@ class SearchResult:
         matches: one for each product, best first.
         next_page_token: of the page that follows; "" after the last.
         timings_ms: milliseconds spent, by stage: "embed" and "search".
+        confident: whether the best of all pages is a confident match; None where the release is
+            not calibrated.
     """
 
     matches: tuple[Match, ...]
     next_page_token: str = ""
     timings_ms: dict[str, float] = field(default_factory=dict)
+    confident: bool | None = None
 
 
 class SearchEngine:
@@ -115,25 +120,32 @@ class SearchEngine:
             score_threshold=score_threshold,
             collapse_duplicates=collapse_duplicates,
         )
-        matches = self._matches(ranking[place:end], images_per_product)
+        matches = self._matches(ranking[place:end], images_per_product, place)
         timings = {
             "embed": (embedded - start) * 1e3,
             "search": (time.perf_counter() - embedded) * 1e3,
         }
         next_page_token = pages.token(end) if len(ranking) > end else ""
-        return SearchResult(matches, next_page_token, timings)
+        return SearchResult(matches, next_page_token, timings, self._is_confident(ranking))
 
-    def _matches(self, page: list[Ranked], wanted: int) -> tuple[Match, ...]:
+    def _is_confident(self, ranking: list[Ranked]) -> bool | None:
+        calibration = self.manifest.calibration
+        best = ranking[0].score if ranking else None
+        return calibration.is_confident(best) if calibration else None
+
+    def _matches(self, page: list[Ranked], wanted: int, place: int) -> tuple[Match, ...]:
         # All of a page's photos in one query.
         found = iter(self.catalog.images([row for item in page for row in item.rows[:wanted]]))
         return tuple(
-            self._match(item, list(islice(found, min(wanted, len(item.rows)))), wanted)
-            for item in page
+            self._match(item, list(islice(found, min(wanted, len(item.rows)))), wanted, number)
+            for number, item in enumerate(page, place)
         )
 
-    def _match(self, item: Ranked, photos: list[ImageRow], wanted: int) -> Match:
+    def _match(self, item: Ranked, photos: list[ImageRow], wanted: int, place: int) -> Match:
         product = self.catalog.product(photos[0].product_id)
         if len(photos) < wanted:
             seen = set(item.rows)
             photos += [x for x in self.catalog.images_of(product.id) if x.row not in seen]
-        return Match(product, item.score, tuple(photos[:wanted]))
+        calibration = self.manifest.calibration
+        probability = calibration.match_probability(item.score, place) if calibration else None
+        return Match(product, item.score, tuple(photos[:wanted]), probability)

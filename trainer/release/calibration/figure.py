@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from trainer.figures import INK, MUTED, PALETTE, count_axis, drawing, png
+from trainer.figures import INK, MUTED, PALETTE, PAPER, count_axis, drawing, png
 from trainer.release.calibration.fitting import Calibrated
 from trainer.release.calibration.measures import BINS, bin_of
 
@@ -13,6 +13,8 @@ from trainer.release.calibration.measures import BINS, bin_of
 CALIBRATION = "calibration.png"
 
 _SCORE_BINS = 40
+# Bins of fewer results say little: their points are hollow.
+_FEW = 20
 
 
 def calibration_png(calibrated: Calibrated) -> bytes:
@@ -42,6 +44,8 @@ def calibration_png(calibrated: Calibrated) -> bytes:
         for axis in (reliability.xaxis, reliability.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
         counts.set_yscale("log")
+        counts.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        counts.yaxis.set_minor_locator(NullLocator())
         counts.set_ylabel("results")
         counts.set_xlabel(f"matchProbability, fitted to other products ({calibration.method})")
         _draw_scores(scores, calibrated)
@@ -62,7 +66,11 @@ def _draw_reliability(
     promised = np.bincount(bins, probabilities, minlength=BINS)[there] / size[there]
     came = np.bincount(bins, matches, minlength=BINS)[there] / size[there]
     colour = PALETTE[number]
-    reliability.plot(promised, came, color=colour, marker="o", markersize=5, label=name)
+    reliability.plot(promised, came, color=colour, marker="o", markersize=6, label=name)
+    few = size[there] < _FEW
+    reliability.plot(
+        promised[few], came[few], "o", markersize=6, markeredgecolor=colour, markerfacecolor=PAPER
+    )
     width = 0.4 / BINS
     middles = (np.arange(BINS) + 0.5) / BINS + (number - 0.5) * width
     counts.bar(middles, size, width, color=colour)
@@ -81,11 +89,11 @@ def _draw_scores(axes: Axes, calibrated: Calibrated) -> None:
         axes.stairs(height, edges, color=colour, linewidth=1.8, label=name)
     limit = calibration.score_threshold
     axes.axvline(limit, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.text(limit, axes.get_ylim()[1], f" {limit:.2f}", va="top", ha="left")
-    axes.set_title(
-        f"Confident: {1 - calibration.false_non_match_rate:.1%} of photos whose product is there,\n"
-        f"{calibration.false_match_rate:.1%} of the others"
-    )
+    # Room for the legend above the highest bar.
+    axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
+    axes.text(limit, 0.75 * axes.get_ylim()[1], f" {limit:.2f}", va="top", ha="left")
+    found, mistaken = 1 - calibration.false_non_match_rate, calibration.false_match_rate
+    axes.set_title(f"Confident with the product {found:.1%}, without {mistaken:.1%}")
     axes.set_xlabel("score of the first result")
     axes.set_ylabel("photos")
     count_axis(axes.yaxis)

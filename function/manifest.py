@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from itertools import pairwise
+from math import isfinite
 from operator import attrgetter
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -283,7 +284,8 @@ def _check(holds: bool, field: str, expected: str, manifest: Manifest) -> None:
 
 def _check_curve(curve: Curve, field: str) -> None:
     scores, probabilities = curve.scores, curve.probabilities
-    if not scores or any(not low < high for low, high in pairwise(scores)):
+    rising = all(low < high for low, high in pairwise(scores))
+    if not scores or not rising or not all(map(isfinite, scores)):
         raise bad_field(f"{field}.scores", "rising numbers", scores)
     within = all(0 <= probability <= 1 for probability in probabilities)
     falls = any(low > high for low, high in pairwise(probabilities))

@@ -17,6 +17,8 @@ _POINTS = 41
 # (Lin, Lin and Weng, algorithm 1).
 _RIDGE, _LEAST_STEP = 1e-12, 1e-10
 _MOST_STEPS = 100
+# In logits, from a score of -1 to 1: less is rounding, and below 0 scores mislead.
+_LEAST_RISE = 1e-6
 
 
 def fit_platt(
@@ -40,11 +42,9 @@ def fit_platt(
     # A common scale makes the Hessian's condition independent of how narrow the scores are.
     centre, scale = float(scores.mean()), float(scores.std()) or 1.0
     slope, offset = _logistic((scores - centre) / scale, targets)
-    if slope <= 0:
-        return _level(scores, float(targets.mean()), least)
     lowest, highest = (slope * (end - centre) / scale + offset for end in (-1, 1))
     low, high = max(lowest, logit(least)), min(highest, logit(1 - least))
-    if low >= high:
+    if highest - lowest < _LEAST_RISE or low >= high:
         return _level(scores, float(targets.mean()), least)
     logits = np.linspace(low, high, _POINTS)
     return _curve(centre + scale * (logits - offset) / slope, expit(logits), least)

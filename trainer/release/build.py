@@ -51,7 +51,7 @@ from trainer.release.indexing import DEFAULT_RECALL, build_index
 from trainer.release.precision import PrecisionChoice, make_int8
 from trainer.release.program import export_onnx, export_stablehlo
 from trainer.release.questions import Answerable, Questions
-from trainer.release.tuning import Vectors
+from trainer.release.tuning import Queries
 from trainer.release.tuning_figure import TUNING, tuning_png
 
 # Photos whose vectors every function checks before it serves: each costs a cold start one
@@ -140,7 +140,7 @@ def assemble_release(
     evaluation: Mapping[str, Any],
     image_base_url: str | None,
     recall: float = DEFAULT_RECALL,
-    queries: Vectors | None = None,
+    queries: Queries | None = None,
     answerable: Answerable | None = None,
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
 ) -> LocalRelease:

@@ -57,7 +57,6 @@ def publish_run(
     model, step = run.load()
     evaluation = run.read_json("evaluation.json") or {}
     screened = screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS))
-    unseen = run.split(catalog).evaluation if run.is_own(catalog) else screened
     release_id = publish(
         model,
         run.experiment.image_size,
@@ -68,11 +67,17 @@ def publish_run(
         image_base_url=image_base_url,
         precision=precision,
         recall=recall,
-        unseen={photo.product_id for photo in unseen.photos},
+        unseen=unseen_products(run, catalog),
         false_match_rate=false_match_rate,
     )
     _keep_calibration(run, file_suffix(run, catalog), open_storage(root), release_id)
     return release_id
+
+
+def unseen_products(run: Run, catalog: Catalog) -> set[str]:
+    """Return which products of a catalogue the run was not trained on; of another's, all."""
+    photos = (run.split(catalog).evaluation if run.is_own(catalog) else catalog).photos
+    return {photo.product_id for photo in photos} - {""}
 
 
 def _keep_calibration(run: Run, suffix: str, root: Storage, release_id: str) -> None:

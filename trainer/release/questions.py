@@ -44,7 +44,7 @@ class Questions:
 
     def embed(
         self, embedder: Embedder, rows: Vectors, workers: int | None = None
-    ) -> tuple[Vectors | None, Answerable]:
+    ) -> tuple[Float32[np.ndarray, "customers dim"] | None, Answerable]:
         """Embed the customers' photos, one by one as the function does.
 
         Args:

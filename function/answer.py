@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from .browse import BrowseResult
+from .calibration import Calibration
 from .catalog import ImageRow, Product, ProductCatalog
 from .facets import Facet
 from .manifest import Manifest
 from .search import Match, SearchResult
 
 MAX_LISTED = 100
+
+# Fewer would make a certainty of what 2,000 products, the most that are asked, leave open.
+PROBABILITY_DIGITS = 4
 
 _AFTER_UNDERSCORE = re.compile(r"_([a-z0-9])")
 
@@ -63,6 +67,7 @@ def search_answer(
         timings_ms: milliseconds by stage.
         cold_start: whether the request waited for the release to load.
     """
+    calibrated = {} if result.confident is None else {"noConfidentMatch": not result.confident}
     return {
         "productSearchResults": {
             "indexTime": manifest.created,
@@ -70,6 +75,7 @@ def search_answer(
         },
         **_facets(result.facets),
         "nextPageToken": result.next_page_token,
+        **calibrated,
         "modelVersion": manifest.model.model_id,
         "indexVersion": manifest.index.index_id,
         "requestId": request_id,
@@ -80,7 +86,13 @@ def search_answer(
 
 def _match(match: Match, links: Links) -> dict[str, Any]:
     images = [_image(image, links) for image in match.images]
-    answer = {"product": _product(match.product), "score": round(match.score, 6), **images[0]}
+    answer: dict[str, Any] = {
+        "product": _product(match.product),
+        "score": round(match.score, 6),
+    }
+    if match.probability is not None:
+        answer["matchProbability"] = round(match.probability, PROBABILITY_DIGITS)
+    answer |= images[0]
     return {**answer, "images": images} if len(images) > 1 else answer
 
 
@@ -121,7 +133,16 @@ def index_answer(manifest: Manifest, catalog: ProductCatalog) -> dict[str, Any]:
         "productCategories": _few(catalog.categories(MAX_LISTED + 1)),
         "productSets": _few(catalog.product_sets(MAX_LISTED + 1)),
         "evaluation": _camel(manifest.evaluation),
+        "calibration": _measured(manifest.calibration) if manifest.calibration else None,
     }
+
+
+def _measured(calibration: Calibration) -> dict[str, Any]:
+    """All but the curves."""
+    values = asdict(calibration)
+    del values["first"], values["later"]
+    figures: dict[str, Any] = _camel(values)
+    return figures
 
 
 def _few(names: list[str]) -> list[str] | None:
@@ -165,4 +186,4 @@ def _camel(value: Any) -> Any:
             _AFTER_UNDERSCORE.sub(lambda found: found[1].upper(), key): _camel(item)
             for key, item in value.items()
         }
-    return [_camel(item) for item in value] if isinstance(value, list) else value
+    return [_camel(item) for item in value] if isinstance(value, list | tuple) else value

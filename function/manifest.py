@@ -3,10 +3,13 @@
 import json
 import re
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from itertools import pairwise
+from math import isfinite
 from operator import attrgetter
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from .calibration import Calibration, Curve
 from .errors import ReleaseError
 from .processor import int8_instructions
 
@@ -181,6 +184,7 @@ class Manifest:
             without its by_category and conventions.
         files: every other file of the release, by name relative to it.
         int8: what was measured of an int8 program; None if none was made.
+        calibration: what scores mean; None where too few products were kept unseen to tell.
     """
 
     schema_version: int
@@ -193,6 +197,7 @@ class Manifest:
     evaluation: dict[str, Any]
     files: dict[str, FileInfo]
     int8: Int8Info | None = None
+    calibration: Calibration | None = None
 
     def to_json(self) -> bytes:
         """Return the manifest as UTF-8 JSON, keys sorted."""
@@ -261,6 +266,9 @@ def parse_manifest(data: bytes) -> Manifest:
     _check(manifest.golden.photos > 0, "golden.photos", "1 or more", manifest)
     images = manifest.counts.images
     _check(manifest.index.rows == images, "index.rows", f"counts.images, {images}", manifest)
+    if manifest.calibration is not None:
+        _check_curve(manifest.calibration.first, "calibration.first")
+        _check_curve(manifest.calibration.later, "calibration.later")
     for name, info in manifest.files.items():
         if "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
             raise bad_field("files", "names inside the release", name)
@@ -272,6 +280,18 @@ def parse_manifest(data: bytes) -> Manifest:
 def _check(holds: bool, field: str, expected: str, manifest: Manifest) -> None:
     if not holds:
         raise bad_field(field, expected, attrgetter(field)(manifest))
+
+
+def _check_curve(curve: Curve, field: str) -> None:
+    scores, probabilities = curve.scores, curve.probabilities
+    rising = all(low < high for low, high in pairwise(scores))
+    if not scores or not rising or not all(map(isfinite, scores)):
+        raise bad_field(f"{field}.scores", "rising numbers", scores)
+    within = all(0 <= probability <= 1 for probability in probabilities)
+    falls = any(low > high for low, high in pairwise(probabilities))
+    if len(probabilities) != len(scores) or not within or falls:
+        expected = f"{len(scores)} numbers from 0 to 1 that never fall"
+        raise bad_field(f"{field}.probabilities", expected, probabilities)
 
 
 def bad_field(field: str, expected: str, found: object) -> ReleaseError:

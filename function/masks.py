@@ -36,10 +36,17 @@ _FACETS: Shape = {"key": _VALUE, "values": {"value": _VALUE, "count": _VALUE}}
 SEARCH_ANSWER: Shape = {
     "productSearchResults": {
         "indexTime": _VALUE,
-        "results": {"product": _PRODUCT, "score": _VALUE, **_IMAGE, "images": _IMAGE},
+        "results": {
+            "product": _PRODUCT,
+            "score": _VALUE,
+            "matchProbability": _VALUE,
+            **_IMAGE,
+            "images": _IMAGE,
+        },
     },
     "facets": _FACETS,
     "nextPageToken": _VALUE,
+    "noConfidentMatch": _VALUE,
     "modelVersion": _VALUE,
     "indexVersion": _VALUE,
     "requestId": _VALUE,
@@ -60,6 +67,7 @@ INDEX_ANSWER: Shape = {
     "indexVersion": _VALUE,
     "model": {"architecture": _VALUE, "embeddingDim": _VALUE, "imageSize": _VALUE},
     "index": {"kind": _VALUE, "recallAt10": _VALUE},
+    "calibration": _VALUE,
     "counts": {"products": _VALUE, "images": _VALUE},
     "productCategories": _VALUE,
     "productSets": _VALUE,

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from .calibration import Calibration
 from .catalog import ImageRow, Product, ProductCatalog
 from .embedder import Embedder
 from .facets import Facet
@@ -30,11 +31,14 @@ class Match:
         score: cosine similarity of its nearest photo, -1 to 1.
         images: its nearest photo, then others of it if more are wanted: those the search came
             by, nearest first, then the rest.
+        probability: that it is the photo's product; None where the release is not calibrated, or
+            another product was looked for.
     """
 
     product: Product
     score: float
     images: tuple[ImageRow, ...]
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,15 @@ class SearchResult:
         next_page_token: of the page that follows; "" after the last.
         facets: one for each key that was asked for.
         timings_ms: milliseconds spent, by stage: "search", and "embed" where a photo was searched.
+        confident: whether the best of all pages is a confident match; None where the release is
+            not calibrated, or a product was looked for.
     """
 
     matches: tuple[Match, ...]
     next_page_token: str = ""
     facets: tuple[Facet, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
+    confident: bool | None = None
 
 
 class SearchEngine:
@@ -138,11 +145,19 @@ class SearchEngine:
             score_threshold=score_threshold,
             collapse_duplicates=collapse_duplicates,
         )
-        matches = self._matches(ranking[place:end], images_per_product)
+        # Whose product is known is not asked for: what is found beside it is never that product.
+        calibration = None if isinstance(looked_for, str) else self.manifest.calibration
+        best = ranking[0].score if ranking else None
+        matches = self._matches(ranking[place:end], images_per_product, place, calibration)
         counted = self._facets(facets, selection, ranking if is_cut else None)
         timings["search"] = (time.perf_counter() - start) * 1e3
-        next_page_token = pages.token(end) if len(ranking) > end else ""
-        return SearchResult(matches, next_page_token, counted, timings)
+        return SearchResult(
+            matches,
+            next_page_token=pages.token(end) if len(ranking) > end else "",
+            facets=counted,
+            timings_ms=timings,
+            confident=calibration.is_confident(best) if calibration else None,
+        )
 
     def _vectors_of(self, product_id: str) -> NDArray[np.float32]:
         """A product's first photos [photos, dim], by row."""
@@ -162,17 +177,23 @@ class SearchEngine:
         allowed[[item.product for item in ranking]] = True
         return self.catalog.facets(keys, allowed)
 
-    def _matches(self, page: list[Ranked], wanted: int) -> tuple[Match, ...]:
+    def _matches(
+        self, page: list[Ranked], wanted: int, place: int, calibration: Calibration | None
+    ) -> tuple[Match, ...]:
         # All of a page's photos in one query.
         found = iter(self.catalog.images([row for item in page for row in item.rows[:wanted]]))
-        return tuple(
-            self._match(item, list(islice(found, min(wanted, len(item.rows)))), wanted)
-            for item in page
-        )
+        matches = []
+        for number, item in enumerate(page, place):
+            photos = list(islice(found, min(wanted, len(item.rows))))
+            probability = calibration.match_probability(item.score, number) if calibration else None
+            matches.append(self._match(item, photos, wanted, probability))
+        return tuple(matches)
 
-    def _match(self, item: Ranked, photos: list[ImageRow], wanted: int) -> Match:
+    def _match(
+        self, item: Ranked, photos: list[ImageRow], wanted: int, probability: float | None
+    ) -> Match:
         product = self.catalog.product(photos[0].product_id)
         if len(photos) < wanted:
             seen = set(item.rows)
             photos += [x for x in self.catalog.images_of(product.id) if x.row not in seen]
-        return Match(product, item.score, tuple(photos[:wanted]))
+        return Match(product, item.score, tuple(photos[:wanted]), probability)

@@ -186,11 +186,13 @@ def test_publish_says_what_the_index_was_measured_to_do_and_where_the_curve_is(
     shop: Shop, tmp_path: Path
 ) -> None:
     assert shop.release["index"]["kind"] == "exact"
+    assert shop.release["calibration"] is None
     done = lookalike("publish", "--run", shop.run, "--catalog", shop.catalog, "--root", tmp_path)
     told = " ".join(done.stderr.split())
     assert "Index exact, 0.0 MB: recall@10 1.000 in" in told
     (picture,) = tmp_path.glob("releases/*/tuning.png")
     assert str(picture) in told
+    assert "Not calibrated, so no matchProbability: expected photos of 20 products" in told
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
@@ -257,6 +259,13 @@ def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture
         (("evaluate", "--run", "no-run", "--catalog", "{catalog}"), "is no run"),
         (("report", "no-run"), "is no run"),
         (("publish", "--run", "no-run", "--catalog", "{catalog}", "--root", "r"), "is no run"),
+        (
+            (
+                *("publish", "--run", "r", "--catalog", "{catalog}", "--root", "r"),
+                *("--false-match-rate", "1"),
+            ),
+            "--false-match-rate: expected above 0, below 1; found 1.0.",
+        ),
         (
             ("publish", "--run", "r", "--catalog", "{catalog}", "--root", "r", "--recall", "1.1"),
             "--recall: expected above 0, at most 1; found 1.1.",

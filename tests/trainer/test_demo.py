@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from function.release import read_manifest
+from function.storage import open_storage
+
 # What training must gain on unseen products over a histogram and over the untrained network.
 GAIN = 0.10
 
@@ -41,6 +44,14 @@ def test_training_beats_histogram_and_untrained_network_on_unseen_products(
     recall = {name: found[task]["recall_at_1"] for name, found in outcome["results"].items()}
     assert recall["trained"] >= recall["colour_histogram"] + GAIN, recall
     assert recall["trained"] >= recall["untrained_network"] + GAIN, recall
+
+
+def test_the_demos_scores_are_calibrated(outcome: Any, root: Path) -> None:
+    calibration = read_manifest(open_storage(root), outcome["release_id"]).calibration
+    assert calibration is not None
+    assert calibration.products == 79
+    assert calibration.expected_calibration_error < 0.1
+    assert 0 < calibration.false_match_rate < 0.1
 
 
 def test_the_same_demo_again_repeats_nothing(outcome: Any, root: Path) -> None:

@@ -33,6 +33,9 @@ class Publish:
     """What serves: int8 if it is measured to gain much and lose little (auto), always, or never."""
     recall: float = 0.99
     """Share of the ten nearest photos that the index is tuned to find, above 0, at most 1."""
+    false_match_rate: float = 0.05
+    """Of photos of products that are not in the catalogue, the share that may get a confident
+    match, above 0, below 1; the rest get noConfidentMatch."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
     json: bool = False
@@ -43,11 +46,15 @@ class Publish:
         from function.release import read_manifest, release_prefix
         from function.storage import open_storage
         from trainer.data.catalog import open_catalog
+        from trainer.release.calibration.figure import CALIBRATION
         from trainer.release.from_run import publish_run
         from trainer.release.tuning_figure import TUNING
 
         if not 0 < self.recall <= 1:
             raise LookalikeError(f"--recall: expected above 0, at most 1; found {self.recall}.")
+        if not 0 < self.false_match_rate < 1:
+            found = self.false_match_rate
+            raise LookalikeError(f"--false-match-rate: expected above 0, below 1; found {found}.")
         release_id = publish_run(
             self.run,
             open_catalog(self.catalog),
@@ -56,10 +63,11 @@ class Publish:
             precision=self.precision,
             on_bad_photo=self.on_bad_photo,
             recall=self.recall,
+            false_match_rate=self.false_match_rate,
         )
         storage = open_storage(self.root)
         manifest = read_manifest(storage, release_id)
-        index, int8 = manifest.index, manifest.int8
+        index, int8, calibration = manifest.index, manifest.int8, manifest.calibration
         if self.json:
             measured = asdict(int8) if int8 is not None else None
             print_json(
@@ -68,9 +76,11 @@ class Publish:
                     "root": self.root,
                     "int8": measured,
                     "index": asdict(index.chosen),
+                    "calibration": asdict(calibration) if calibration is not None else None,
                 }
             )
         else:
+            folder = storage.child(release_prefix(release_id)).url
             if int8 is not None:
                 console.print(
                     f"int8 {'serves' if int8.chosen else 'was not worth it'}: "
@@ -82,9 +92,20 @@ class Publish:
             console.print(
                 f"Index {_described(index.chosen)}: recall@10 {index.recall_at_10:.3f} in "
                 f"{index.chosen.ms:.2f} ms a query; what else was measured: "
-                f"{storage.child(release_prefix(release_id)).url}/{TUNING}",
+                f"{folder}/{TUNING}",
                 soft_wrap=True,
             )
+            if calibration is not None:
+                console.print(
+                    f"Scores calibrated ({calibration.method}) with {calibration.queries} photos "
+                    f"of {calibration.products} unseen products: probabilities are off by "
+                    f"{100 * calibration.expected_calibration_error:.1f} % on average; from "
+                    f"{calibration.score_threshold:.3f} a match is confident, for "
+                    f"{100 * calibration.false_match_rate:.1f} % of photos of other products and "
+                    f"{100 * (1 - calibration.false_non_match_rate):.1f} % of those of the "
+                    f"catalogue's: {folder}/{CALIBRATION}",
+                    soft_wrap=True,
+                )
             console.print(f"[green]✓[/] Release {release_id} is current in {self.root}")
 
 

@@ -1,14 +1,11 @@
 """How well a published release answers, beside the trained network with exact search."""
 
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from function.catalog import ProductCatalog, open_catalog
 from function.embedder import Embedder as FunctionEmbedder
@@ -20,12 +17,13 @@ from function.manifest import CATALOG, GOLDEN, INDEX, Precision
 from function.release import LocalRelease, current_release_id, fetch_release
 from function.storage import open_storage
 from function.vectors import open_vectors
-from trainer.data.records import Catalog, Photo
+from trainer.data.records import Catalog
 from trainer.data.screen import OnBadPhoto, screen
 from trainer.errors import TrainingError
-from trainer.evaluation.attribution import Queries, attribute, step_count
+from trainer.evaluation.attribution import attribute, step_count
 from trainer.evaluation.embedding import compiled, embed_photos
 from trainer.evaluation.tasks import evaluated_photos, file_suffix
+from trainer.evaluation.unseen import MAX_QUERIES, choose_queries
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
 from trainer.progress import progress_bar
@@ -35,8 +33,6 @@ from trainer.training.run import Run
 BATCH_SIZE = 64
 # What serves on CPUs, and has embedded the gallery.
 ENGINE = "openvino"
-# Enough that one query more or less is 0.05 %; each is answered up to five times, one by one.
-MAX_QUERIES = 2000
 
 
 def served_recall(
@@ -91,7 +87,7 @@ def served_recall(
     ):
         _check_weights(release, run, trained)
         _check_rows(release, products, gallery)
-        asked = _choose(unseen.photos, gallery.photos, max_queries)
+        asked = choose_queries(unseen.photos, gallery.photos, max_queries)
         if not asked.photos:
             raise TrainingError(
                 f"Expected unseen products with photos in release {release.manifest.release_id}, "
@@ -184,35 +180,3 @@ def _check_rows(release: LocalRelease, products: ProductCatalog, gallery: Catalo
             f"Release {release.manifest.release_id} was made of another catalogue: expected its "
             f"{len(published)} photos in their order; {gallery.name} has {len(given)} to publish."
         )
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """The queries, and how they were chosen; see `served_recall`."""
-
-    task: str
-    photos: Sequence[Photo]
-    queries: Queries
-    available: int
-    without_relevant: int
-
-
-def _choose(unseen: Sequence[Photo], gallery: Sequence[Photo], max_queries: int) -> _Asked:
-    known = [photo for photo in unseen if photo.product_id]
-    by_role = [photo for photo in known if photo.role == "query"]
-    candidates = by_role or known
-    row_of = {photo: row for row, photo in enumerate(gallery)}
-    listed = Counter(photo.product_id for photo in gallery)
-    able = [photo for photo in candidates if listed[photo.product_id] > (photo in row_of)]
-    sample = np.random.default_rng(0).permutation(len(able))[:max_queries]
-    photos = [able[number] for number in np.sort(sample)]
-    return _Asked(
-        task="query_to_catalog" if by_role else "leave_one_out",
-        photos=photos,
-        queries=Queries(
-            [photo.product_id for photo in photos],
-            np.array([row_of.get(photo, -1) for photo in photos], np.int64),
-        ),
-        available=len(able),
-        without_relevant=len(candidates) - len(able),
-    )

@@ -14,7 +14,6 @@ from flax import nnx
 from jaxtyping import Float, UInt8
 
 from function.catalog import ImageRow, Product, write_catalog
-from function.embedder import Embedder as FunctionEmbedder
 from function.embedder import open_embedder
 from function.errors import ReleaseError
 from function.golden import check_golden, write_golden
@@ -41,15 +40,17 @@ from function.photo import load_pixels
 from function.release import LocalRelease, file_info
 from trainer.data.records import Catalog, Photo
 from trainer.errors import PublishError
-from trainer.evaluation.embedding import embed_photos
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
 from trainer.progress import console
+from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
+from trainer.release.calibration.writing import calibrate_release
 from trainer.release.embedding import EmbeddedCatalog, decoded, embed_catalog, read_photo
 from trainer.release.images import ImageStore, StoredPhoto
 from trainer.release.indexing import DEFAULT_RECALL, build_index
 from trainer.release.precision import PrecisionChoice, make_int8
 from trainer.release.program import export_onnx, export_stablehlo
+from trainer.release.questions import Answerable, Questions
 from trainer.release.tuning import Queries
 from trainer.release.tuning_figure import TUNING, tuning_png
 
@@ -95,12 +96,13 @@ def build_release(
     precision: PrecisionChoice,
     workers: int | None,
     recall: float = DEFAULT_RECALL,
-    held_out: Catalog | None = None,
+    questions: Questions,
+    false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
 ) -> LocalRelease:
     """Write a release, tried as a function would try it, into an existing, empty folder.
 
-    Args: as `publish`; `catalog` holds only what is to be found, `images` takes photos, `held_out`
-        has photos that are not in it, to tune the index with.
+    Args: as `publish`; `catalog` holds only what is to be found, `images` takes photos, `questions`
+        tune the index and calibrate the scores.
 
     Raises:
         PublishError: a photo cannot be read, or the release would not serve.
@@ -112,7 +114,7 @@ def build_release(
             )
         embedder = open_embedder(folder, SERVING_ENGINE, precision=program.precision)
         embedded = embed_catalog(catalog, embedder, images, workers=workers)
-        queries = _queries(held_out, embedder, workers) if held_out else None
+        customers, answerable = questions.embed(embedder, embedded.vectors, workers)
         return assemble_release(
             program,
             embedded,
@@ -121,7 +123,9 @@ def build_release(
             evaluation=evaluation,
             image_base_url=image_base_url,
             recall=recall,
-            queries=queries,
+            queries=customers,
+            answerable=answerable,
+            false_match_rate=false_match_rate,
         )
     except ReleaseError as error:
         raise PublishError(f"The release would not serve. {error.message}") from error
@@ -137,6 +141,8 @@ def assemble_release(
     image_base_url: str | None,
     recall: float = DEFAULT_RECALL,
     queries: Queries | None = None,
+    answerable: Answerable | None = None,
+    false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
 ) -> LocalRelease:
     """Add index, catalogue and manifest to a folder that holds the program, and try it all.
 
@@ -145,6 +151,8 @@ def assemble_release(
         embedded: the program's vectors of the catalogue's photos.
         catalog, evaluation, image_base_url: as for `build_release`.
         recall, queries: as for `build_index`.
+        answerable: queries that calibrate the scores; None: they are not calibrated.
+        false_match_rate: as for `calibrate`.
 
     Raises:
         ReleaseError: the release would not serve.
@@ -154,6 +162,9 @@ def assemble_release(
     (folder / TUNING).write_bytes(tuning_png(built))
     rows = image_rows(catalog.photos, embedded.stored, image_base_url)
     counts = write_catalog(folder / CATALOG, products(catalog.photos), rows, embedded.pictures)
+    calibration = None
+    if answerable is not None:
+        calibration = calibrate_release(folder, built.chosen.kind, answerable, false_match_rate)
     files = {
         path.relative_to(folder).as_posix(): file_info(path)
         for path in sorted(folder.rglob("*"))
@@ -178,6 +189,7 @@ def assemble_release(
         evaluation=dict(evaluation),
         files=files,
         int8=program.int8,
+        calibration=calibration,
     )
     # Equal ids therefore mean equal bytes, even of two publishers in the same millisecond.
     content = hashlib.sha256(manifest.to_json()).hexdigest()[:8]
@@ -187,19 +199,6 @@ def assemble_release(
     release = LocalRelease(manifest, folder)
     open_release(release, engine=SERVING_ENGINE).catalog.close()
     return release
-
-
-def _queries(held_out: Catalog, embedder: FunctionEmbedder, workers: int | None) -> Queries | None:
-    if not held_out.photos:
-        return None
-    return embed_photos(
-        embedder.embed,
-        held_out,
-        embedder.image_size,
-        batch_size=1,
-        label="Embedding queries",
-        workers=workers,
-    )
 
 
 def export_program(

@@ -1,10 +1,16 @@
 """A run and a catalogue to a release: what `lookalike publish` does."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from function.release import read_manifest, release_prefix
+from function.storage import Storage, open_storage
 from trainer.data.records import Catalog
 from trainer.data.screen import OnBadPhoto, screen
+from trainer.evaluation.tasks import file_suffix
+from trainer.release.calibration.figure import CALIBRATION
+from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice
 from trainer.release.publish import publish
@@ -23,10 +29,13 @@ def publish_run(
     precision: PrecisionChoice = "auto",
     on_bad_photo: OnBadPhoto = "skip",
     recall: float = DEFAULT_RECALL,
+    false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
 ) -> str:
     """Publish a run's last checkpoint, to find the products of a catalogue.
 
-    What `lookalike evaluate` measured of this checkpoint, if it did, goes into the manifest.
+    What `lookalike evaluate` measured of this checkpoint, if it did, goes into the manifest. The
+    scores are calibrated with the products that the run never saw; of another catalogue than its
+    own these are all.
 
     Args:
         run_url: a folder or gs://bucket/prefix with at least one checkpoint.
@@ -35,7 +44,7 @@ def publish_run(
         image_base_url: where <root>/images is public; None: the function gives the photos out.
         precision: as for `publish`.
         on_bad_photo: "skip" lists unreadable photos in the run's release/; "fail" raises.
-        recall: as for `publish`.
+        recall, false_match_rate: as for `publish`.
 
     Returns:
         The release's id, now the current one.
@@ -47,17 +56,40 @@ def publish_run(
     run = Run(run_url)
     model, step = run.load()
     evaluation = run.read_json("evaluation.json") or {}
-    return publish(
+    screened = screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS))
+    release_id = publish(
         model,
         run.experiment.image_size,
-        screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS)),
+        screened,
         root,
         # Figures of an earlier checkpoint say nothing about this one.
         evaluation=published_figures(evaluation) if evaluation.get("step") == step else {},
         image_base_url=image_base_url,
         precision=precision,
         recall=recall,
+        unseen=unseen_products(run, catalog),
+        false_match_rate=false_match_rate,
     )
+    _keep_calibration(run, file_suffix(run, catalog), open_storage(root), release_id)
+    return release_id
+
+
+def unseen_products(run: Run, catalog: Catalog) -> set[str]:
+    """Return which products of a catalogue the run was not trained on; of another's, all."""
+    photos = (run.split(catalog).evaluation if run.is_own(catalog) else catalog).photos
+    return {photo.product_id for photo in photos} - {""}
+
+
+def _keep_calibration(run: Run, suffix: str, root: Storage, release_id: str) -> None:
+    """Keep the release's calibration in the run, for its report."""
+    calibration = read_manifest(root, release_id).calibration
+    if calibration is None:
+        run.storage.delete(f"calibration{suffix}.json")
+        run.storage.delete(f"calibration{suffix}.png")
+        return
+    picture = root.read(f"{release_prefix(release_id)}/{CALIBRATION}")
+    run.storage.write(f"calibration{suffix}.png", picture, content_type="image/png")
+    run.write_json(f"calibration{suffix}.json", {"release": release_id, **asdict(calibration)})
 
 
 def published_figures(evaluation: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,9 @@
 """A trained network and a catalogue to a release that functions pick up."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from function.manifest import MANIFEST
@@ -15,10 +14,11 @@ from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
 from trainer.progress import track
 from trainer.release.build import build_release
+from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.images import ImageStore
-from trainer.release.indexing import DEFAULT_RECALL, EXACT_ROWS
+from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice
-from trainer.release.tuning import QUERIES
+from trainer.release.questions import choose_questions
 
 # Uploads that run at once; below the connections that the storage client keeps.
 _PARALLEL_UPLOADS = 8
@@ -35,6 +35,8 @@ def publish(
     precision: PrecisionChoice = "auto",
     workers: int | None = None,
     recall: float = DEFAULT_RECALL,
+    unseen: Collection[str] = (),
+    false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
 ) -> str:
     """Build a release, upload it, and make it the current one.
 
@@ -55,6 +57,10 @@ def publish(
         workers: threads that read, decode and store; None: one per processor.
         recall: share of a query's ten nearest rows that the index is tuned to find, above 0, at
             most 1.
+        unseen: products that the network was not trained on; where there are enough, the scores
+            are calibrated with their photos.
+        false_match_rate: share of photos of products that are not in the catalogue whose first
+            result may count as a confident match, above 0, below 1.
 
     Returns:
         The release's id.
@@ -72,13 +78,14 @@ def publish(
             if catalog.photos
             else f"{catalog.source.location}: expected photos to index; found none."
         )
+    gallery = catalog.subset(photos)
     storage = open_storage(root)
     pointer = read_pointer(storage)
     with tempfile.TemporaryDirectory(prefix="lookalike-release-") as folder:
         release = build_release(
             model,
             image_size,
-            catalog.subset(photos),
+            gallery,
             Path(folder),
             images=ImageStore(storage),
             evaluation=evaluation,
@@ -86,7 +93,8 @@ def publish(
             precision=precision,
             workers=workers,
             recall=recall,
-            held_out=_held_out(catalog),
+            questions=choose_questions(catalog, gallery, unseen),
+            false_match_rate=false_match_rate,
         )
         upload(release, storage)
     release_id = release.manifest.release_id
@@ -99,14 +107,6 @@ def publish(
             f"lookalike releases --root {root} --use {release_id}"
         ) from error
     return release_id
-
-
-def _held_out(catalog: Catalog) -> Catalog:
-    """Photos to tune an index with, where it takes a tree: by seed, some of the customers'."""
-    queries = [photo for photo in catalog.photos if photo.role == "query"]
-    if len(catalog.photos) - len(queries) <= EXACT_ROWS:
-        return catalog.subset([])
-    return catalog.subset(Random(0).sample(queries, min(QUERIES, len(queries))))  # noqa: S311
 
 
 def upload(release: LocalRelease, storage: Storage) -> None:

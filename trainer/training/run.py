@@ -11,6 +11,7 @@ profile/            traces of some steps, where they were asked for
 baselines*.json     what any training must beat, measured on the same photos
 embeddings*.npz     the evaluated photos' vectors
 served*.json        what a release of it answers, and where it falls behind
+calibration*.json   what the scores of its last release mean, and as a picture in *.png
 retrieval*.png      what is found, and where it goes wrong
 report*.html        all of that on one page
 """

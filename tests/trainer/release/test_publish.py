@@ -36,7 +36,7 @@ from tests.releases import IMAGE_SIZE, TinyRelease, tiny_model, write_tiny_catal
 from trainer.data.records import Catalog
 from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
-from trainer.release import build
+from trainer.release import build, questions
 from trainer.release import publish as publish_module
 from trainer.release.indexing import BuiltIndex, build_index
 from trainer.release.publish import publish
@@ -86,7 +86,7 @@ def test_an_index_is_tuned_with_the_catalogues_query_photos(
         return build_index(vectors, folder, **options)
 
     monkeypatch.setattr("trainer.release.build.build_index", build)
-    monkeypatch.setattr(publish_module, "EXACT_ROWS", 5)
+    monkeypatch.setattr(questions, "EXACT_ROWS", 5)
     catalog, root = tiny_release.catalog, str(tmp_path)
     publish(tiny_release.model, IMAGE_SIZE, catalog, root, evaluation={}, recall=0.9)
     assert asked == [(0.9, (1, 16))]

@@ -62,6 +62,8 @@ class Material:
         evaluation: as `evaluate` gives it; None where nothing was evaluated.
         baselines: as `baselines` gives them; empty where none were measured.
         served: as `served_recall` gives it; None where no release was measured.
+        calibration: the last release's, as publishing keeps it in the run; None where it has none.
+        calibration_picture: the PNG beside it.
         evaluated: the vectors behind `evaluation`.
         catalog: reads the photos; None where the report does without.
     """
@@ -74,6 +76,8 @@ class Material:
     evaluation: Mapping[str, Any] | None
     baselines: Mapping[str, Mapping[str, Any]]
     served: Mapping[str, Any] | None
+    calibration: Mapping[str, Any] | None
+    calibration_picture: bytes | None
     evaluated: Evaluated | None
     catalog: Catalog | None
 
@@ -113,6 +117,7 @@ def gather(run_url: str, catalog: Catalog | None, *, on_bad_photo: OnBadPhoto = 
         if run.read_json(f"baselines{suffix}.json") is None:
             baselines(run_url, catalog)
     kept = read_embeddings(run, suffix)
+    picture = run.storage.read_versioned(f"calibration{suffix}.png")
     return Material(
         url=run.url,
         experiment=run.experiment,
@@ -122,6 +127,8 @@ def gather(run_url: str, catalog: Catalog | None, *, on_bad_photo: OnBadPhoto = 
         evaluation=run.read_json(f"evaluation{suffix}.json"),
         baselines=run.read_json(f"baselines{suffix}.json") or {},
         served=run.read_json(f"served{suffix}.json"),
+        calibration=run.read_json(f"calibration{suffix}.json"),
+        calibration_picture=picture[0] if picture else None,
         evaluated=None if kept is None else Evaluated.of(kept),
         catalog=catalog,
     )

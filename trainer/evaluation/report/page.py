@@ -12,6 +12,7 @@ from trainer.evaluation.report.alarms import (
     embedding_checks,
     training_checks,
 )
+from trainer.evaluation.report.calibration import calibration_section
 from trainer.evaluation.report.curves import curve_figures
 from trainer.evaluation.report.failures import confusion_section, failures_section, ranks
 from trainer.evaluation.report.map import embedding_map
@@ -78,6 +79,7 @@ def report_page(
             _curves_section(material),
             _checks_section(checks),
             served_section(material.served),
+            calibration_section(material.calibration, material.calibration_picture),
             _similarity_section(found),
             failures_section(evaluated, task, first_rank, thumbnail),
             category_section(figures),

@@ -79,7 +79,7 @@ def log_request(
     *,
     request_id: str,
     reason: str,
-    cold_start: bool | None = None,
+    **fields: object,
 ) -> None:
     """Write the one line of a request: what was asked, answered, and how long each stage took.
 
@@ -91,7 +91,7 @@ def log_request(
         stopwatch: started with the request.
         request_id: what the caller was told.
         reason: the error's reason; "" where there was none.
-        cold_start: whether it came before the release was loaded; None where that says nothing.
+        fields: what else is known of it, as `log` takes them.
     """
     if request.path.startswith(PROBES):
         return
@@ -112,7 +112,7 @@ def log_request(
         requestId=request_id,
         reason=reason or None,
         timingsMs=stopwatch.timings_ms or None,
-        coldStart=cold_start,
+        **fields,
         **_trace(request),
     )
 

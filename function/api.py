@@ -21,19 +21,18 @@ on nextPageToken is empty.
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Request
 
+from .body import json_object
 from .errors import BadRequest, FunctionError, UnsupportedImage
 from .fields import (
     FIELDS,
     MAX_CATEGORIES,
     MAX_EXCLUDED_PRODUCTS,
     invalid,
-    kind_of,
     read_fields,
     unknown_fields,
 )
@@ -81,7 +80,7 @@ def parse_search(request: Request) -> SearchRequest:
     if request.mimetype == "multipart/form-data":
         return _parse_multipart(request)
     if request.mimetype == "application/json":
-        return _parse_json(request.get_data(cache=False))
+        return parse_search_object(json_object(request.get_data(cache=False)))
     raise UnsupportedImage(
         f"Content-Type: expected multipart/form-data or application/json; "
         f"found {request.mimetype[:100]!r}.",
@@ -107,15 +106,8 @@ def _parse_multipart(request: Request) -> SearchRequest:
     return SearchRequest(content=photos[0].read(), **read_fields(values, from_text=True))
 
 
-def _parse_json(data: bytes) -> SearchRequest:
-    try:
-        body = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise BadRequest("The body is not valid JSON in UTF-8.", reason="JSON_INVALID") from None
-    if not isinstance(body, dict):
-        raise BadRequest(
-            f"The body: expected a JSON object; found {kind_of(body)}.", reason="JSON_INVALID"
-        )
+def parse_search_object(body: dict[str, Any]) -> SearchRequest:
+    """Read a search that came as JSON."""
     image = body.pop("image", None)
     if image is None:
         raise _missing_image()
@@ -170,10 +162,6 @@ def error_body(error: FunctionError) -> dict[str, Any]:
             "details": [info],
         }
     }
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(text)
 
 
 def _missing_image() -> BadRequest:

@@ -11,12 +11,14 @@ from .access import Access
 from .envelope import Envelope, Exchange
 from .errors import MethodNotAllowed
 from .routes.context import Context, Endpoint
+from .routes.events import EventRoutes
 from .routes.operations import OperationsRoutes
 from .routes.page import PageRoutes
 from .routes.products import ProductRoutes
 from .routes.search import SearchRoutes
+from .routes.vision import VisionRoutes
 
-_ROUTES = (SearchRoutes, ProductRoutes, OperationsRoutes, PageRoutes)
+_ROUTES = (SearchRoutes, VisionRoutes, ProductRoutes, EventRoutes, OperationsRoutes, PageRoutes)
 
 
 class App:

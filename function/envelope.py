@@ -38,7 +38,7 @@ PREFLIGHT_SECONDS = 7200
 MAX_DRAINED_BYTES = 64_000_000
 _DRAIN_CHUNK_BYTES = 65_536
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 _ERROR_OF_STATUS: Mapping[int, type[FunctionError]] = {
     404: NotFound,
@@ -75,7 +75,7 @@ class Exchange:
     def open(cls, request: Request) -> "Exchange":
         """Begin to answer a request."""
         sent = request.headers.get("X-Request-Id", "")
-        return cls(request, sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex)
+        return cls(request, sent if REQUEST_ID.fullmatch(sent) else uuid4().hex)
 
 
 class Envelope:

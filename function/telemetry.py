@@ -63,8 +63,9 @@ class Stopwatch:
             self.add({name: 1000 * (time.perf_counter() - start)})
 
     def add(self, timings_ms: Mapping[str, float]) -> None:
-        """Take over stages that were timed elsewhere."""
-        self.timings_ms |= {name: round(spent, 1) for name, spent in timings_ms.items()}
+        """Take over stages that were timed elsewhere; those of one name add up."""
+        for name, spent in timings_ms.items():
+            self.timings_ms[name] = round(self.timings_ms.get(name, 0) + spent, 1)
 
     @property
     def elapsed_seconds(self) -> float:

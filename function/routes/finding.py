@@ -24,7 +24,13 @@ class Finder:
         self._context = context
 
     def find(
-        self, exchange: Exchange, engine: SearchEngine, query: SearchRequest, deadline: float
+        self,
+        exchange: Exchange,
+        engine: SearchEngine,
+        query: SearchRequest,
+        deadline: float,
+        *,
+        is_admitted: bool = False,
     ) -> SearchResult:
         """Return what is found.
 
@@ -33,6 +39,8 @@ class Finder:
             engine: searches.
             query: for what.
             deadline: a time of `time.monotonic`.
+            is_admitted: whether the caller had its turn before: then it waits for another one
+                however many do.
 
         Raises:
             FunctionError: the photo cannot be had or read, there is no turn, or no time left.
@@ -45,7 +53,9 @@ class Finder:
         with ExitStack() as admitted:
             with stage("queue"):
                 leaving = partial(has_left, exchange.request.environ)
-                place = self._context.admission.place(until=deadline, has_left=leaving)
+                place = self._context.admission.place(
+                    until=deadline, has_left=leaving, is_admitted=is_admitted
+                )
                 admitted.enter_context(place)
             with stage("decode"):
                 limits = self._context.settings.photo_limits

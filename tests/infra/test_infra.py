@@ -133,8 +133,8 @@ def test_deploy_mounts_the_secret_of_the_keys_where_the_function_reads_them(depl
     assert not [item for item in the_command(deploy) if "secret" in item or "API_KEYS" in item]
     command = the_command(deploy, "--api-keys", "shop-keys", "--cors-origins", "https://a.example")
     (mount,) = [item for item in command if item.startswith("--update-secrets=")]
-    path, secret = mount.removeprefix("--update-secrets=").split("=")
-    assert secret == "shop-keys:latest"
+    path, mounted = mount.removeprefix("--update-secrets=").split("=")
+    assert mounted == "shop-keys:latest"
     (said,) = [item for item in command if item.startswith("--update-env-vars=")]
     variables = dict(item.split("=", 1) for item in said.split("|")[2:])
     assert variables["LOOKALIKE_API_KEYS"] == path

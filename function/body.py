@@ -1,6 +1,7 @@
-"""JSON bodies: bytes to an object, or what is wrong with them."""
+"""JSON bodies: bytes to an object of known members, or what is wrong with them."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Request
@@ -37,6 +38,29 @@ def json_object(data: bytes) -> dict[str, Any]:
             f"The body: expected a JSON object; found {kind_of(body)}.", reason="JSON_INVALID"
         )
     return body
+
+
+def known_members(body: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Return those members of an object that are not null; null counts as absent.
+
+    Raises:
+        BadRequest: it has others than may be.
+    """
+    if unknown := sorted(set(body) - set(known)):
+        shown = ", ".join(name[:100] for name in unknown[:10])
+        raise BadRequest(
+            f"Unknown fields: {shown}. Known are {', '.join(known)}.",
+            reason="FIELD_UNKNOWN",
+            metadata={"fields": shown},
+        )
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def whole_number(value: object) -> int | None:
+    """Return a number that is whole, as 2 and, to JSON Schema and Google's APIs, 2.0 are."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _refuse_constant(text: str) -> None:

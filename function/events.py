@@ -9,8 +9,9 @@ position     its place among the results, from 1; may be left out
 from dataclasses import dataclass
 from typing import Any
 
+from .body import known_members, whole_number
 from .envelope import REQUEST_ID
-from .fields import MAX_ID_CHARACTERS, invalid, is_text, unknown_fields
+from .fields import MAX_ID_CHARACTERS, invalid
 
 MAX_EVENT_BYTES = 16_384
 MAX_POSITION = 100_000
@@ -44,15 +45,14 @@ class Event:
 
 def parse_event(body: dict[str, Any]) -> Event:
     """Read an event; BadRequest names the field, what was expected and what was found."""
-    if unknown := sorted(set(body) - set(_FIELDS)):
-        raise unknown_fields(unknown, known=_FIELDS)
-    request_id, kind, product_id, position = map(body.get, _FIELDS)
+    request_id, kind, product_id, place = map(known_members(body, _FIELDS).get, _FIELDS)
     if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
         raise invalid("requestId", "the requestId of a search's answer", request_id)
     if kind not in TYPES:
         raise invalid("type", f"{', '.join(TYPES[:-1])} or {TYPES[-1]}", kind)
-    if not is_text(product_id) or not 0 < len(product_id) <= MAX_ID_CHARACTERS:
+    if not isinstance(product_id, str) or not 0 < len(product_id) <= MAX_ID_CHARACTERS:
         raise invalid("productId", f"1 to {MAX_ID_CHARACTERS} characters", product_id)
-    if position is not None and (type(position) is not int or not 1 <= position <= MAX_POSITION):
-        raise invalid("position", f"a whole number, 1 to {MAX_POSITION}", position)
+    position = whole_number(place)
+    if place is not None and (position is None or not 1 <= position <= MAX_POSITION):
+        raise invalid("position", f"a whole number, 1 to {MAX_POSITION}", place)
     return Event(request_id, kind, product_id.removeprefix("products/"), position)

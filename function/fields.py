@@ -3,9 +3,9 @@
 `FIELDS` is the one list of them; api.py says what they mean.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 from .errors import BadRequest
 from .filters import Selection, parse_filter
@@ -45,13 +45,11 @@ def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def is_text(value: object) -> TypeGuard[str]:
-    """Whether it is; JSON can spell half a surrogate pair, which no other text can equal."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
-
-
 def _text(value: object) -> str | None:
-    return value if is_text(value) else None
+    """JSON can spell half a surrogate pair, which no other text can equal."""
+    if not isinstance(value, str) or any("\ud800" <= letter <= "\udfff" for letter in value):
+        return None
+    return value
 
 
 def _name(value: object) -> str | None:
@@ -172,11 +170,11 @@ def invalid(name: str, expected: str, found: object) -> BadRequest:
     )
 
 
-def unknown_fields(names: list[str], *, known: Iterable[str] = ("image", *FIELDS)) -> BadRequest:
-    """The refusal of fields that do not exist, of those that do."""
+def unknown_fields(names: list[str]) -> BadRequest:
+    """The refusal of fields that do not exist."""
     shown = ", ".join(name[:100] for name in names[:10])
     return BadRequest(
-        f"Unknown fields: {shown}. Known are {', '.join(known)}.",
+        f"Unknown fields: {shown}. Known are image, {', '.join(FIELDS)}.",
         reason="FIELD_UNKNOWN",
         metadata={"fields": shown},
     )

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .api import SearchRequest, parse_search_object
+from .body import known_members, whole_number
 from .errors import BadRequest, FunctionError
-from .fields import MAX_PAGE_SIZE, invalid, unknown_fields
+from .fields import MAX_PAGE_SIZE, invalid
 
 MAX_IMAGES = 16
 # Google's own clients send the enumeration's number.
@@ -172,8 +173,8 @@ def _max_results(value: object) -> int:
             "Vision itself for other features, in a request of their own.",
             reason="FEATURE_UNSUPPORTED",
         )
-    most = features[0].get("maxResults", 0)
-    if type(most) is not int or most < 0 or len(features) > 1:
+    most = whole_number(features[0].get("maxResults", 0))
+    if most is None or most < 0 or len(features) > 1:
         raise invalid("features", "one, whose maxResults is 0 or more", value)
     return most
 
@@ -193,12 +194,10 @@ def _vertices(value: object) -> object:
 
 
 def _object(name: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
-    """An object of known members, without those that are null: they count as absent."""
+    """An object, without its members that are null."""
     if not isinstance(value, dict):
         raise invalid(name, "an object", value)
-    if unknown := sorted(set(value) - set(known)):
-        raise unknown_fields(unknown, known=known)
-    return {member: inner for member, inner in value.items() if inner is not None}
+    return known_members(value, known)
 
 
 def _named(result: dict[str, Any], parent: str) -> dict[str, Any]:

@@ -162,8 +162,7 @@ class Access:
         if not sent:
             raise Unauthenticated(
                 f"An access key is needed: send it in the header {KEY_HEADERS[0]}, or in the "
-                f"query as {KEY_PARAMETER}=…",
-                reason="API_KEY_MISSING",
+                f"query as {KEY_PARAMETER}=…"
             )
         key = _known(sent, self._keys)
         if key is None:
@@ -173,7 +172,6 @@ class Access:
             raise PermissionDenied(
                 "The access key is for the pages of other origins. The Origin header, or else the "
                 "Referer, says whose page asks.",
-                reason="ORIGIN_NOT_ALLOWED",
                 metadata={"origin": origin[:200]},
             )
         return key.name

@@ -75,7 +75,7 @@ class PermissionDenied(FunctionError):
 
     http_status = 403
     status = "PERMISSION_DENIED"
-    default_reason = "PERMISSION_DENIED"
+    default_reason = "ORIGIN_NOT_ALLOWED"
 
 
 class NotFound(FunctionError):

@@ -1,8 +1,8 @@
 """What the function counts, in Prometheus' text format at /metrics.
 
-They tell how busy the function is, and nothing about photos, products or callers. The platform's
-front end passes the route on like any other; a setting closes it. With several workers each counts
-for itself.
+They tell how busy the function is and how often each access key was used, by the name that the
+operator gave it, and nothing about photos or products. The platform's front end passes the route on
+like any other; keys or a setting close it. With several workers each counts for itself.
 """
 
 from collections.abc import Mapping

@@ -60,20 +60,26 @@ class Admission:
 
     @contextmanager
     def place(
-        self, *, until: float = math.inf, has_left: Callable[[], bool] = lambda: False
+        self,
+        *,
+        until: float = math.inf,
+        has_left: Callable[[], bool] = lambda: False,
+        is_admitted: bool = False,
     ) -> Iterator[None]:
         """Wait for a place, and hold it for what runs inside.
 
         Args:
             until: the time on `time.monotonic`'s clock at which waiting is given up.
             has_left: whether nobody waits for the answer any more.
+            is_admitted: whether its request had a place before. It is not refused then, for what it
+                did would be lost; of its kind no more wait than the server has threads.
 
         Raises:
             QueueFull: too many wait already; told at once, but for the pace of refusals.
             DeadlineExceeded: `until` came first.
             ClientLeft: the caller did not wait for its turn.
         """
-        self._enter(until, has_left)
+        self._enter(until, has_left, is_admitted)
         start = time.monotonic()
         try:
             if has_left():
@@ -84,13 +90,13 @@ class Admission:
         finally:
             self._leave()
 
-    def _enter(self, until: float, has_left: Callable[[], bool]) -> None:
+    def _enter(self, until: float, has_left: Callable[[], bool], is_admitted: bool) -> None:
         turn = threading.Event()
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
-            full = self._is_full
+            full = self._is_full and not is_admitted
             if not full:
                 self._queue.append(turn)
         if full:

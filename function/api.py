@@ -28,12 +28,12 @@ read from an address's query, `queries.py` reads.
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Request
 
+from .body import json_object
 from .errors import BadRequest, FunctionError, UnsupportedImage
 from .fields import (
     MAX_CATEGORIES,
@@ -42,7 +42,6 @@ from .fields import (
     SIMILAR,
     gather,
     invalid,
-    kind_of,
     read_fields,
     unknown_fields,
 )
@@ -100,7 +99,7 @@ def parse_search(request: Request) -> SearchRequest:
     if request.mimetype == "multipart/form-data":
         return _parse_multipart(request)
     if request.mimetype == "application/json":
-        return _parse_json(request.get_data(cache=False))
+        return parse_search_object(json_object(request.get_data(cache=False)))
     raise _unsupported("multipart/form-data or application/json", request)
 
 
@@ -110,7 +109,7 @@ def parse_similar(request: Request, product_id: str) -> SearchRequest:
         return SearchRequest(product_id=product_id)
     if request.mimetype != "application/json":
         raise _unsupported("application/json", request)
-    body = _json_object(request.get_data(cache=False))
+    body = json_object(request.get_data(cache=False))
     options = read_fields(body, from_text=False, question=SIMILAR)
     return SearchRequest(product_id=product_id, **options)
 
@@ -130,25 +129,13 @@ def _parse_multipart(request: Request) -> SearchRequest:
     return SearchRequest(content=photos[0].read(), **read_fields(values, from_text=True))
 
 
-def _parse_json(data: bytes) -> SearchRequest:
-    body = _json_object(data)
+def parse_search_object(body: dict[str, Any]) -> SearchRequest:
+    """Read a search that came as JSON."""
     image = body.pop("image", None)
     if image is None:
         raise _missing_image()
     content, image_uri = _parse_image(image)
     return SearchRequest(content, image_uri, **read_fields(body, from_text=False))
-
-
-def _json_object(data: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise BadRequest("The body is not valid JSON in UTF-8.", reason="JSON_INVALID") from None
-    if not isinstance(body, dict):
-        raise BadRequest(
-            f"The body: expected a JSON object; found {kind_of(body)}.", reason="JSON_INVALID"
-        )
-    return body
 
 
 def _parse_image(image: object) -> tuple[bytes, str]:
@@ -198,10 +185,6 @@ def error_body(error: FunctionError) -> dict[str, Any]:
             "details": [info],
         }
     }
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(text)
 
 
 def _unsupported(expected: str, request: Request) -> UnsupportedImage:

@@ -7,16 +7,27 @@ from flask import Request, Response
 from werkzeug.exceptions import MethodNotAllowed as RoutedElsewhere
 from werkzeug.routing import Map
 
+from .access import Access
 from .envelope import Envelope, Exchange
 from .errors import MethodNotAllowed
-from .routes.context import Context
+from .routes.context import Context, Endpoint
 from .routes.description import DescriptionRoutes
+from .routes.events import EventRoutes
 from .routes.operations import OperationsRoutes
 from .routes.page import PageRoutes
 from .routes.products import ProductRoutes
 from .routes.search import SearchRoutes
+from .routes.vision import VisionRoutes
 
-_ROUTES = (SearchRoutes, ProductRoutes, OperationsRoutes, DescriptionRoutes, PageRoutes)
+_ROUTES = (
+    SearchRoutes,
+    VisionRoutes,
+    ProductRoutes,
+    EventRoutes,
+    OperationsRoutes,
+    DescriptionRoutes,
+    PageRoutes,
+)
 
 
 class App:
@@ -25,13 +36,15 @@ class App:
     Args:
         context: what the handlers need.
         envelope: wraps each answer.
+        access: says who may ask where a route is not open.
 
     Raises:
         BadSetting: a file that a setting names cannot be used.
     """
 
-    def __init__(self, context: Context, envelope: Envelope) -> None:
+    def __init__(self, context: Context, envelope: Envelope, access: Access) -> None:
         self._envelope = envelope
+        self._access = access
         self._routes = Map(
             [rule for routes in _ROUTES for rule in routes(context).rules()],
             strict_slashes=False,
@@ -54,7 +67,10 @@ class App:
                 f"{path}: expected {allow}; found {method[:20]}.", metadata={"allow": allow}
             ) from None
         exchange.route = rule.rule
-        response: Response = rule.endpoint(exchange, **arguments)
+        endpoint: Endpoint = rule.endpoint
+        if not endpoint.is_open:
+            exchange.key_name = self._access.check(exchange.request)
+        response = endpoint.handler(exchange, **arguments)
         if method in ("GET", "HEAD") and "Cache-Control" in response.headers:
             response.add_etag()
             response.make_conditional(exchange.request)

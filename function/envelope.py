@@ -20,6 +20,7 @@ from .errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    Unauthenticated,
     Unavailable,
     UnsupportedImage,
 )
@@ -28,7 +29,7 @@ from .storage import StorageError
 from .telemetry import Stopwatch, log_exception, log_request
 
 EXPOSED_HEADERS = "X-Request-Id, Retry-After"
-ALLOWED_HEADERS = "Content-Type, X-Request-Id"
+ALLOWED_HEADERS = "Content-Type, X-Api-Key, X-Request-Id"
 # No browser keeps a preflight's answer longer than Chrome's two hours, but for Firefox.
 PREFLIGHT_SECONDS = 7200
 
@@ -37,7 +38,7 @@ PREFLIGHT_SECONDS = 7200
 MAX_DRAINED_BYTES = 64_000_000
 _DRAIN_CHUNK_BYTES = 65_536
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 _ERROR_OF_STATUS: Mapping[int, type[FunctionError]] = {
     404: NotFound,
@@ -58,6 +59,8 @@ class Exchange:
         stopwatch: started when the request came.
         route: the pattern that its path fits; "" while none is known.
         cold_start: whether it came before the release was loaded; None where that says nothing.
+        key_name: of the access key that it brought; "" where none was needed.
+        event: what it told that happened, for its line in the log.
     """
 
     request: Request
@@ -65,12 +68,14 @@ class Exchange:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     route: str = ""
     cold_start: bool | None = None
+    key_name: str = ""
+    event: Mapping[str, object] | None = None
 
     @classmethod
     def open(cls, request: Request) -> "Exchange":
         """Begin to answer a request."""
         sent = request.headers.get("X-Request-Id", "")
-        return cls(request, sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex)
+        return cls(request, sent if REQUEST_ID.fullmatch(sent) else uuid4().hex)
 
 
 class Envelope:
@@ -108,7 +113,9 @@ class Envelope:
             exchange.stopwatch,
             request_id=exchange.request_id,
             reason=reason,
-            cold_start=exchange.cold_start,
+            coldStart=exchange.cold_start,
+            key=exchange.key_name or None,
+            event=exchange.event,
         )
         self._metrics.observe_request(
             exchange.route,
@@ -116,6 +123,7 @@ class Envelope:
             reason,
             exchange.stopwatch.elapsed_seconds,
             exchange.stopwatch.timings_ms,
+            exchange.key_name,
         )
         return response
 
@@ -199,6 +207,8 @@ def _error_response(error: FunctionError) -> Response:
     response = json_response(error_body(error), error.http_status)
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, Unauthenticated):
+        response.headers["WWW-Authenticate"] = 'ApiKey realm="lookalike"'
     if isinstance(error, MethodNotAllowed) and "allow" in error.metadata:
         response.headers["Allow"] = error.metadata["allow"]
     return response

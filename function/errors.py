@@ -3,6 +3,8 @@
     FunctionError                 INTERNAL, 500
     ├── BadRequest                INVALID_ARGUMENT, 400
     │   └── BadImage              the upload is not a photo that can be read
+    ├── Unauthenticated           UNAUTHENTICATED, 401, with WWW-Authenticate
+    ├── PermissionDenied          PERMISSION_DENIED, 403
     ├── NotFound                  NOT_FOUND, 404
     ├── MethodNotAllowed          UNIMPLEMENTED, 405
     ├── LengthRequired            INVALID_ARGUMENT, 411
@@ -58,6 +60,22 @@ class BadImage(BadRequest):
     """The upload is not a photo that can be read."""
 
     default_reason = "IMAGE_UNREADABLE"
+
+
+class Unauthenticated(FunctionError):
+    """The request does not say who asks, or says it wrongly."""
+
+    http_status = 401
+    status = "UNAUTHENTICATED"
+    default_reason = "API_KEY_MISSING"
+
+
+class PermissionDenied(FunctionError):
+    """Who asks is known, and may not."""
+
+    http_status = 403
+    status = "PERMISSION_DENIED"
+    default_reason = "ORIGIN_NOT_ALLOWED"
 
 
 class NotFound(FunctionError):

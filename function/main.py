@@ -14,6 +14,7 @@ from functools import partial
 
 from flask import Request, Response, current_app, has_app_context
 
+from .access import Access
 from .admission import Admission
 from .app import App
 from .envelope import Envelope
@@ -36,7 +37,7 @@ _envelope = Envelope(
     max_body_bytes=_settings.max_body_bytes,
     metrics=_metrics,
 )
-_app = App(Context(_settings, _worker, _admission, _metrics), _envelope)
+_app = App(Context(_settings, _worker, _admission, _metrics), _envelope, Access(_settings.api_keys))
 
 _worker.start_after_fork()
 if has_app_context():

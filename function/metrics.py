@@ -1,8 +1,8 @@
 """What the function counts, in Prometheus' text format at /metrics.
 
-They tell how busy the function is, and nothing about photos, products or callers. The platform's
-front end passes the route on like any other; a setting closes it. With several workers each counts
-for itself.
+They tell how busy the function is and how often each access key was used, by the name that the
+operator gave it, and nothing about photos or products. The platform's front end passes the route on
+like any other; keys or a setting close it. With several workers each counts for itself.
 """
 
 from collections.abc import Mapping
@@ -44,6 +44,18 @@ class Metrics:
             ("route", "status", "reason"),
             registry=self._registry,
         )
+        self._keys = Counter(
+            "lookalike_key_requests",
+            "Requests that brought an access key, by its name.",
+            ("key",),
+            registry=self._registry,
+        )
+        self._events = Counter(
+            "lookalike_events",
+            "What was told of results, by type.",
+            ("type",),
+            registry=self._registry,
+        )
         self._latency = Histogram(
             "lookalike_request_seconds",
             "From a request's arrival to its answer, by route.",
@@ -81,6 +93,7 @@ class Metrics:
         reason: str,
         seconds: float,
         timings_ms: Mapping[str, float],
+        key_name: str = "",
     ) -> None:
         """Count one answer.
 
@@ -90,11 +103,18 @@ class Metrics:
             reason: the error's; "" where there was none.
             seconds: from arrival to answer.
             timings_ms: of its stages.
+            key_name: of the operator's access key that it brought; "" for none.
         """
         self._requests.labels(route, str(status), reason).inc()
         self._latency.labels(route).observe(seconds)
         for stage, spent in timings_ms.items():
             self._stages.labels(stage).observe(spent / 1e3)
+        if key_name:
+            self._keys.labels(key_name).inc()
+
+    def observe_event(self, kind: str) -> None:
+        """Count one event, of a type that is known."""
+        self._events.labels(kind).inc()
 
     def observe_release(self, manifest: Manifest, timings_ms: Mapping[str, float]) -> None:
         """Say what is served from now on, and how long its loading took."""

@@ -11,13 +11,11 @@ from typing import Any
 
 from flask import Request
 
+from .access import KEY_PARAMETER
 from .api import DEFAULT_PAGE_SIZE
 from .fields import BROWSE, Question, gather, read_fields
 from .filters import EVERYTHING, Selection
 from .masks import WHOLE, Mask
-
-# Of every address: it says who asks, not what.
-API_KEY = "key"
 
 
 @dataclass(frozen=True)
@@ -51,5 +49,6 @@ def parse_fields(request: Request, question: Question) -> Mask:
 
 
 def _read(request: Request, question: Question) -> dict[str, Any]:
-    values = gather((name, texts) for name, texts in request.args.lists() if name != API_KEY)
+    # Who asks is no part of what is asked.
+    values = gather((name, texts) for name, texts in request.args.lists() if name != KEY_PARAMETER)
     return read_fields(values, from_text=True, question=question)

@@ -59,12 +59,13 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _origins(text: str) -> tuple[str, ...]:
+def parse_origins(text: str) -> tuple[str, ...]:
+    """Read origins, separated by commas; BadSetting says what was expected."""
     origins = _list(text)
     for origin in origins:
         scheme, _, host = origin.partition("://")
         if origin != "*" and (scheme not in ("http", "https") or not host or "/" in host):
-            raise BadSetting("origins like https://shop.example, with no path, or *")
+            raise BadSetting("origins like https://shop.example, with no path")
     return origins
 
 
@@ -138,7 +139,14 @@ class Settings:
     cors_origins: tuple[str, ...] = field(
         default=(),
         metadata=_from(
-            _origins, "origins whose pages may call the API, separated by commas; * means all"
+            parse_origins, "origins whose pages may call the API, separated by commas; * means all"
+        ),
+    )
+    api_keys: Path | None = field(
+        default=None,
+        metadata=_from(
+            Path,
+            "file of the access keys, as `lookalike key` makes them; without it everybody may ask",
         ),
     )
     source_buckets: tuple[str, ...] = field(

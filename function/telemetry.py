@@ -63,8 +63,9 @@ class Stopwatch:
             self.add({name: 1000 * (time.perf_counter() - start)})
 
     def add(self, timings_ms: Mapping[str, float]) -> None:
-        """Take over stages that were timed elsewhere."""
-        self.timings_ms |= {name: round(spent, 1) for name, spent in timings_ms.items()}
+        """Take over stages that were timed elsewhere; those of one name add up."""
+        for name, spent in timings_ms.items():
+            self.timings_ms[name] = round(self.timings_ms.get(name, 0) + spent, 1)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -79,7 +80,7 @@ def log_request(
     *,
     request_id: str,
     reason: str,
-    cold_start: bool | None = None,
+    **fields: object,
 ) -> None:
     """Write the one line of a request: what was asked, answered, and how long each stage took.
 
@@ -91,7 +92,7 @@ def log_request(
         stopwatch: started with the request.
         request_id: what the caller was told.
         reason: the error's reason; "" where there was none.
-        cold_start: whether it came before the release was loaded; None where that says nothing.
+        fields: what else is known of it, as `log` takes them.
     """
     if request.path.startswith(PROBES):
         return
@@ -112,7 +113,7 @@ def log_request(
         requestId=request_id,
         reason=reason or None,
         timingsMs=stopwatch.timings_ms or None,
-        coldStart=cold_start,
+        **fields,
         **_trace(request),
     )
 

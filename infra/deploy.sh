@@ -16,6 +16,7 @@ usage: infra/deploy.sh --project ID --region REGION --root gs://BUCKET[/PREFIX] 
   --memory SIZE           memory of one instance; the release's files count against it (2Gi)
   --max-instances N       most instances at a time (10)
   --cors-origins LIST     origins whose pages may call the API, separated by commas (none)
+  --api-keys SECRET       the secret with the access keys; from then on only they open the function
   --help                  this text
 HELP
 }
@@ -26,7 +27,8 @@ fail() {
 }
 
 project='' region='' root='' service=lookalike account='' build_account=''
-concurrency=24 cpu=2 memory=2Gi max_instances=10 cors_origins=''
+concurrency=24 cpu=2 memory=2Gi max_instances=10 cors_origins='' api_keys=''
+keys_file=/secrets/lookalike/keys
 
 while (($#)); do
   [[ $1 == --help ]] && usage && exit
@@ -43,6 +45,7 @@ while (($#)); do
     --memory) memory=$2 ;;
     --max-instances) max_instances=$2 ;;
     --cors-origins) cors_origins=$2 ;;
+    --api-keys) api_keys=$2 ;;
     *) fail "$1: no such option." ;;
   esac
   shift 2
@@ -58,7 +61,8 @@ cd "$(dirname "$0")/.."
 # A new service is closed: who may call it is said once, by hand (infra/README.md).
 # The default startup probe passes when the server listens; this one, when a release is loaded:
 # 120 times 2 s are the four minutes that Cloud Run allows.
-# Origins that are not given stay as they are, for a push knows none.
+# Origins and keys that are not given stay as they are, for a push knows none.
+# A mounted secret is read anew each time, so its latest version needs no new revision.
 # ^|^ makes | the separator of the variables: a list of origins has commas of its own.
 exec gcloud run deploy "$service" \
   --quiet \
@@ -77,4 +81,5 @@ exec gcloud run deploy "$service" \
   --concurrency="$concurrency" \
   --max-instances="$max_instances" \
   --timeout=60 \
-  --update-env-vars="^|^LOOKALIKE_ROOT=$root|THREADS=$concurrency${cors_origins:+|LOOKALIKE_CORS_ORIGINS=$cors_origins}"
+  ${api_keys:+--update-secrets="$keys_file=$api_keys:latest"} \
+  --update-env-vars="^|^LOOKALIKE_ROOT=$root|THREADS=$concurrency${cors_origins:+|LOOKALIKE_CORS_ORIGINS=$cors_origins}${api_keys:+|LOOKALIKE_API_KEYS=$keys_file}"

@@ -23,6 +23,19 @@ type Handler = Callable[..., Response]
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """What a rule leads to.
+
+    Attributes:
+        handler: given the exchange and the path's parts.
+        is_open: whether it answers without an access key too.
+    """
+
+    handler: Handler
+    is_open: bool
+
+
+@dataclass(frozen=True)
 class Context:
     """Where handlers find what they need.
 
@@ -43,9 +56,9 @@ class Context:
         return Links(self.settings.image_base_url, _origin(exchange.request))
 
 
-def route(method: str, path: str, handler: Handler) -> Rule:
-    """Return the rule: `handler` answers `path`, given the exchange and the path's parts."""
-    return Rule(path, methods=[method], endpoint=handler)
+def route(method: str, path: str, handler: Handler, *, is_open: bool = False) -> Rule:
+    """Return the rule: `handler` answers `path`; without an access key only if it is open."""
+    return Rule(path, methods=[method], endpoint=Endpoint(handler, is_open))
 
 
 def known_product(catalog: ProductCatalog, product_id: str) -> Product:

@@ -16,7 +16,7 @@ class DescriptionRoutes:
 
     def rules(self) -> list[Rule]:
         """Return what is answered here."""
-        return [route("GET", "/openapi.json", self._describe)]
+        return [route("GET", "/openapi.json", self._describe, is_open=True)]
 
     def _describe(self, exchange: Exchange) -> Response:
         return cacheable(json_response(self._document), REVALIDATE)

@@ -30,7 +30,13 @@ class Finder:
         self._context = context
 
     def find(
-        self, exchange: Exchange, engine: SearchEngine, query: SearchRequest, deadline: float
+        self,
+        exchange: Exchange,
+        engine: SearchEngine,
+        query: SearchRequest,
+        deadline: float,
+        *,
+        is_admitted: bool = False,
     ) -> SearchResult:
         """Return what is found.
 
@@ -39,6 +45,8 @@ class Finder:
             engine: searches.
             query: for what.
             deadline: a time of `time.monotonic`.
+            is_admitted: whether the caller had its turn before: then it waits for another one
+                however many do.
 
         Raises:
             FunctionError: there is no such product, the photo cannot be had or read, there is no
@@ -54,7 +62,9 @@ class Finder:
         with ExitStack() as admitted:
             with stage("queue"):
                 leaving = partial(has_left, exchange.request.environ)
-                place = self._context.admission.place(until=deadline, has_left=leaving)
+                place = self._context.admission.place(
+                    until=deadline, has_left=leaving, is_admitted=is_admitted
+                )
                 admitted.enter_context(place)
             looked_for: NDArray[np.uint8] | str = query.product_id
             if not looked_for:

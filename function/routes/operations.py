@@ -28,8 +28,8 @@ class OperationsRoutes:
         """Return what is answered here."""
         return [
             route("GET", "/v1/index", self._index),
-            route("GET", "/health/live", self._live),
-            route("GET", "/health/ready", self._ready),
+            route("GET", "/health/live", self._live, is_open=True),
+            route("GET", "/health/ready", self._ready, is_open=True),
             route("GET", "/metrics", self._metrics),
         ]
 

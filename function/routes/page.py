@@ -43,9 +43,9 @@ class PageRoutes:
     def rules(self) -> list[Rule]:
         """Return what is answered here."""
         return [
-            route("GET", "/", self._page),
-            route("GET", "/web/<path:name>", self._page),
-            route("GET", "/branding.json", self._brand),
+            route("GET", "/", self._page, is_open=True),
+            route("GET", "/web/<path:name>", self._page, is_open=True),
+            route("GET", "/branding.json", self._brand, is_open=True),
         ]
 
     def _page(self, exchange: Exchange, name: str = "index.html") -> Response:

@@ -176,3 +176,21 @@ def test_whatever_callers_do_no_place_is_lost_and_none_is_given_twice(
         for _ in range(running):
             places.enter_context(admission.place(until=time.monotonic()))
         assert admission.running == running
+
+
+def test_who_had_a_place_before_waits_in_a_full_queue() -> None:
+    admission = Admission(running=1, waiting=0)
+    occupied = Occupied(admission)
+    with pytest.raises(QueueFull), admission.place():
+        pass
+    with ThreadPoolExecutor(1) as pool:
+
+        def again() -> None:
+            with admission.place(is_admitted=True):
+                pass
+
+        waits = pool.submit(again)
+        eventually(lambda: admission.waiting == 1)
+        occupied.free()
+        waits.result(PATIENCE_SECONDS)
+    assert (admission.running, admission.waiting) == (0, 0)

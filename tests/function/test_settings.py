@@ -25,6 +25,7 @@ GOOD = {
         "https://shop.example, http://localhost:3000",
         ("https://shop.example", "http://localhost:3000"),
     ),
+    "api_keys": ("/secrets/keys", Path("/secrets/keys")),
     "source_buckets": ("photos,more-photos", ("photos", "more-photos")),
     "image_base_url": ("https://cdn.example/images/", "https://cdn.example/images"),
     "branding": ("/etc/branding.toml", Path("/etc/branding.toml")),

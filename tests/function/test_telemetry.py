@@ -92,3 +92,10 @@ def test_a_stage_counts_even_where_it_fails() -> None:
         _ = 1 / 0
     assert stopwatch.timings_ms["decode"] >= 0
     assert stopwatch.elapsed_seconds > 0
+
+
+def test_stages_of_one_name_add_up() -> None:
+    stopwatch = Stopwatch()
+    stopwatch.add({"embed": 2.0, "search": 1.0})
+    stopwatch.add({"embed": 3.0})
+    assert stopwatch.timings_ms == {"embed": 5.0, "search": 1.0}

@@ -129,6 +129,18 @@ def test_deploy_leaves_origins_that_it_is_not_given_as_they_are(deploy):
     assert said.endswith("|LOOKALIKE_CORS_ORIGINS=https://a.example,https://b.example")
 
 
+def test_deploy_mounts_the_secret_of_the_keys_where_the_function_reads_them(deploy):
+    assert not [item for item in the_command(deploy) if "secret" in item or "API_KEYS" in item]
+    command = the_command(deploy, "--api-keys", "shop-keys", "--cors-origins", "https://a.example")
+    (mount,) = [item for item in command if item.startswith("--update-secrets=")]
+    path, mounted = mount.removeprefix("--update-secrets=").split("=")
+    assert mounted == "shop-keys:latest"
+    (said,) = [item for item in command if item.startswith("--update-env-vars=")]
+    variables = dict(item.split("=", 1) for item in said.split("|")[2:])
+    assert variables["LOOKALIKE_API_KEYS"] == path
+    assert variables["LOOKALIKE_CORS_ORIGINS"] == "https://a.example"
+
+
 def test_deploy_sends_requests_only_to_an_instance_whose_release_is_loaded(deploy):
     (probe,) = [item for item in the_command(deploy) if item.startswith("--startup-probe=")]
     fields = dict(item.split("=") for item in probe.removeprefix("--startup-probe=").split(","))
@@ -154,8 +166,9 @@ def test_deploy_says_what_is_wrong_and_deploys_nothing(deploy, options, complain
     assert done.stdout == ""
 
 
-def test_gcloud_knows_the_command_that_deploys(deploy, tmp_path):
-    (result,) = lint([shlex.join(the_command(deploy))], tmp_path)
+@pytest.mark.parametrize("options", [(), ("--api-keys", "shop-keys")])
+def test_gcloud_knows_the_command_that_deploys(deploy, tmp_path, options):
+    (result,) = lint([shlex.join(the_command(deploy, *options))], tmp_path)
     assert result["success"], result["error_message"]
 
 

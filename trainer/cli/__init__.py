@@ -15,6 +15,7 @@ from function.errors import FunctionError
 from trainer.cli.data import Data
 from trainer.cli.demo import Demo
 from trainer.cli.evaluate import Evaluate
+from trainer.cli.key import Key
 from trainer.cli.releases import Publish, Releases, Search, Serve
 from trainer.cli.report import Report
 from trainer.cli.sweep import sweep_command
@@ -36,6 +37,7 @@ def _parse(argv: Sequence[str]) -> Any:
             "serve": Serve,
             "search": Search,
             "releases": Releases,
+            "key": Key,
         },
         args=argv,
         prog="lookalike",

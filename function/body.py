@@ -1,0 +1,67 @@
+"""JSON bodies: bytes to an object of known members, or what is wrong with them."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Request
+
+from .errors import BadRequest, UnsupportedImage
+from .fields import kind_of
+
+
+def read_json(request: Request, *mimetypes: str) -> dict[str, Any]:
+    """Read a body of one of these types, each of them JSON.
+
+    Raises:
+        BadRequest: it is empty, or no JSON object.
+        UnsupportedImage: it is of another type.
+    """
+    if not request.content_length:
+        raise BadRequest("The request is empty: send a JSON object.", reason="REQUEST_EMPTY")
+    if request.mimetype not in mimetypes:
+        raise UnsupportedImage(
+            f"Content-Type: expected {' or '.join(mimetypes)}; found {request.mimetype[:100]!r}.",
+            reason="CONTENT_TYPE_UNSUPPORTED",
+        )
+    return json_object(request.get_data(cache=False))
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """Read an object; BadRequest where it is something else, or no JSON at all."""
+    try:
+        body = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not valid JSON in UTF-8.", reason="JSON_INVALID") from None
+    if not isinstance(body, dict):
+        raise BadRequest(
+            f"The body: expected a JSON object; found {kind_of(body)}.", reason="JSON_INVALID"
+        )
+    return body
+
+
+def known_members(body: dict[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Return those members of an object that are not null; null counts as absent.
+
+    Raises:
+        BadRequest: it has others than may be.
+    """
+    if unknown := sorted(set(body) - set(known)):
+        shown = ", ".join(name[:100] for name in unknown[:10])
+        raise BadRequest(
+            f"Unknown fields: {shown}. Known are {', '.join(known)}.",
+            reason="FIELD_UNKNOWN",
+            metadata={"fields": shown},
+        )
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def whole_number(value: object) -> int | None:
+    """Return a number that is whole, as 2 and, to JSON Schema and Google's APIs, 2.0 are."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(text)

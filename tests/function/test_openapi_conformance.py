@@ -28,8 +28,15 @@ images.values = {images}
 [checks]
 positive_data_acceptance.enabled = false
 [warnings]
-fail-on = true
+fail-on = {warnings}
 """
+
+# All that mean a part of the API is not reached, but those that mean again that what fits the
+# schema is refused: photos, filters and masks are.
+WARNINGS = [
+    *("missing_auth", "missing_test_data", "missing_deserializer", "unsupported_regex"),
+    *("method_not_allowed", "unresolvable_reference", "dictionary_mismatch", "rate_limited"),
+]
 
 
 def test_schemathesis_finds_nothing(
@@ -39,7 +46,11 @@ def test_schemathesis_finds_nothing(
     products = [f"p{number}" for number in range(PRODUCTS)]
     configuration = tmp_path / "schemathesis.toml"
     configuration.write_text(
-        CONFIGURATION.format(products=json.dumps(products), images=json.dumps(images))
+        CONFIGURATION.format(
+            products=json.dumps(products),
+            images=json.dumps(images),
+            warnings=json.dumps(WARNINGS),
+        )
     )
     run = subprocess.run(
         [

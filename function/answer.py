@@ -7,6 +7,7 @@ from typing import Any
 
 from .browse import BrowseResult
 from .catalog import ImageRow, Product, ProductCatalog
+from .explanation import Explanation
 from .facets import Facet
 from .manifest import Manifest
 from .search import Match, SearchResult
@@ -63,12 +64,14 @@ def search_answer(
         timings_ms: milliseconds by stage.
         cold_start: whether the request waited for the release to load.
     """
+    why = result.explanation_unavailable
     return {
         "productSearchResults": {
             "indexTime": manifest.created,
             "results": [_match(match, links) for match in result.matches],
         },
         **_facets(result.facets),
+        **({"explanationUnavailable": why} if why else {}),
         "nextPageToken": result.next_page_token,
         "modelVersion": manifest.model.model_id,
         "indexVersion": manifest.index.index_id,
@@ -81,7 +84,14 @@ def search_answer(
 def _match(match: Match, links: Links) -> dict[str, Any]:
     images = [_image(image, links) for image in match.images]
     answer = {"product": _product(match.product), "score": round(match.score, 6), **images[0]}
+    if match.explanation is not None:
+        answer["explanation"] = _explanation(match.explanation)
     return {**answer, "images": images} if len(images) > 1 else answer
+
+
+def _explanation(explanation: Explanation) -> dict[str, list[list[float]]]:
+    grids = {"photo": explanation.photo, "product": explanation.product}
+    return {name: grid.round(6).tolist() for name, grid in grids.items() if grid is not None}
 
 
 def browse_answer(result: BrowseResult, links: Links) -> dict[str, Any]:

@@ -36,8 +36,15 @@ _FACETS: Shape = {"key": _VALUE, "values": {"value": _VALUE, "count": _VALUE}}
 SEARCH_ANSWER: Shape = {
     "productSearchResults": {
         "indexTime": _VALUE,
-        "results": {"product": _PRODUCT, "score": _VALUE, **_IMAGE, "images": _IMAGE},
+        "results": {
+            "product": _PRODUCT,
+            "score": _VALUE,
+            **_IMAGE,
+            "explanation": {"photo": _VALUE, "product": _VALUE},
+            "images": _IMAGE,
+        },
     },
+    "explanationUnavailable": _VALUE,
     "facets": _FACETS,
     "nextPageToken": _VALUE,
     "modelVersion": _VALUE,

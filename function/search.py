@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .catalog import ImageRow, Product, ProductCatalog
 from .embedder import Embedder
+from .explanation import Explainer, Explanation
 from .facets import Facet
 from .filters import EVERYTHING, Selection
 from .index import StoredIndex
@@ -30,11 +31,13 @@ class Match:
         score: cosine similarity of its nearest photo, -1 to 1.
         images: its nearest photo, then others of it if more are wanted: those the search came
             by, nearest first, then the rest.
+        explanation: where in the photos its score lies; None where nobody asked or can say.
     """
 
     product: Product
     score: float
     images: tuple[ImageRow, ...]
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,14 @@ class SearchResult:
         next_page_token: of the page that follows; "" after the last.
         facets: one for each key that was asked for.
         timings_ms: milliseconds spent, by stage: "search", and "embed" where a photo was searched.
+        explanation_unavailable: why matches that were to be explained are not; else "".
     """
 
     matches: tuple[Match, ...]
     next_page_token: str = ""
     facets: tuple[Facet, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
+    explanation_unavailable: str = ""
 
 
 class SearchEngine:
@@ -61,6 +66,7 @@ class SearchEngine:
         manifest: what the release says about itself.
         catalog: its products.
         image_size: side of the square photo it takes, in pixels.
+        explainer: says where in the photos a match's score lies.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class SearchEngine:
         self.manifest = manifest
         self.catalog = catalog
         self.image_size = manifest.model.image_size
+        self.explainer = Explainer(embedder, index, manifest.model)
         self._embedder = embedder
         self._index = index
 

@@ -64,6 +64,7 @@ def test_both_forms_say_the_same() -> None:
         images_per_product=2,
         selection=selection,
         collapse_duplicates=True,
+        explain=True,
     )
     form = as_form(
         image=file(),
@@ -75,6 +76,7 @@ def test_both_forms_say_the_same() -> None:
         productCategories=["shoes", "bags"],
         productSet="productSets/summer",
         collapseDuplicates="true",
+        explain="true",
         excludeProductIds=["a", "products/b,c"],
     )
     assert parse(form) == expected
@@ -88,6 +90,7 @@ def test_both_forms_say_the_same() -> None:
         "productCategories": ["bags", "shoes"],
         "productSet": "summer",
         "collapseDuplicates": True,
+        "explain": True,
         "excludeProductIds": ["products/a", "b,c"],
     }
     assert parse(as_json(body)) == expected

@@ -8,6 +8,7 @@ from typing import Any
 from .browse import BrowseResult
 from .calibration import Calibration
 from .catalog import ImageRow, Product, ProductCatalog
+from .explanation import Explanation
 from .facets import Facet
 from .manifest import Manifest
 from .search import Match, SearchResult
@@ -68,12 +69,14 @@ def search_answer(
         cold_start: whether the request waited for the release to load.
     """
     calibrated = {} if result.confident is None else {"noConfidentMatch": not result.confident}
+    why = result.explanation_unavailable
     return {
         "productSearchResults": {
             "indexTime": manifest.created,
             "results": [_match(match, links) for match in result.matches],
         },
         **_facets(result.facets),
+        **({"explanationUnavailable": why} if why else {}),
         "nextPageToken": result.next_page_token,
         **calibrated,
         "modelVersion": manifest.model.model_id,
@@ -93,7 +96,14 @@ def _match(match: Match, links: Links) -> dict[str, Any]:
     if match.probability is not None:
         answer["matchProbability"] = round(match.probability, PROBABILITY_DIGITS)
     answer |= images[0]
+    if match.explanation is not None:
+        answer["explanation"] = _explanation(match.explanation)
     return {**answer, "images": images} if len(images) > 1 else answer
+
+
+def _explanation(explanation: Explanation) -> dict[str, list[list[float]]]:
+    grids = {"photo": explanation.photo, "product": explanation.product}
+    return {name: grid.round(6).tolist() for name, grid in grids.items() if grid is not None}
 
 
 def browse_answer(result: BrowseResult, links: Links) -> dict[str, Any]:

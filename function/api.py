@@ -15,6 +15,7 @@ would otherwise be ignored in silence.
     productSet          the product belongs to it
     excludeProductIds   list: products to leave out
     collapseDuplicates  true: of products that are found by the same picture, return the first
+    explain             true: say where in the photos each score lies; at most 10 products a page
     facets              list: label keys, or productCategory, to count the values of; facets.py
     fields              list: the members of the answer that are wanted, as paths; see masks.py
 
@@ -22,8 +23,8 @@ A page is full wherever enough products satisfy all of it. Pages end after 500 p
 on nextPageToken is empty. Facets count all products that the filter, category, set and exclusions
 allow, whatever the photo; with a scoreThreshold, those of the first 500 that reach it.
 
-A search by a product has the same fields in JSON, but for the photo and its boundingPoly. What is
-read from an address's query, `queries.py` reads.
+A search by a product has the same fields in JSON, but for those of a photo: image, boundingPoly
+and explain. What is read from an address's query, `queries.py` reads.
 """
 
 import base64
@@ -72,6 +73,7 @@ class SearchRequest:
         collapse_duplicates: whether products found by the same picture are returned once.
         facets: keys whose values are counted, each once.
         mask: what of the answer is wanted.
+        explain: whether to say where in the photos each score lies.
     """
 
     content: bytes = b""
@@ -86,6 +88,7 @@ class SearchRequest:
     collapse_duplicates: bool = False
     facets: tuple[str, ...] = ()
     mask: Mask = WHOLE
+    explain: bool = False
 
 
 def parse_search(request: Request) -> SearchRequest:

@@ -26,6 +26,10 @@ from .manifest import (
     Precision,
 )
 
+# What an ONNX program calls the feature map that it averages, an output of its own, float32
+# [batch, channels, rows, columns]; and its linear head: float16 [channels, dim], float32 [dim].
+FEATURES, HEAD_KERNEL, HEAD_BIAS = "features", "head_kernel", "head_bias"
+
 
 @runtime_checkable
 class Embedder(Protocol):
@@ -43,6 +47,26 @@ class Embedder(Protocol):
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit vectors [n, dim] for RGB pixels uint8 [n, image_size, image_size, 3]."""
+
+
+@runtime_checkable
+class ExplainableEmbedder(Embedder, Protocol):
+    """One that can say which part of a photo gave how much of its vector."""
+
+    def shares(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what each position of the last feature map gives to a photo's unit vector.
+
+        The vector is e / |e| with e = (1/P) Σₚ (W fₚ + b): the mean over P positions of what the
+        linear head makes of each (class activation maps, Zhou et al., "Learning Deep Features for
+        Discriminative Localization", CVPR 2016, equation 2, with a vector in a class's place).
+
+        Args:
+            photo: uint8 [image_size, image_size, 3].
+
+        Returns:
+            (W fₚ + b) / (P |e|), float32 [rows, columns, dim], from the top left. Their sum has
+            length 1, and is `embed`'s vector but for the program's rounding.
+        """
 
 
 def import_engine(engine: str) -> None:
@@ -69,7 +93,7 @@ def open_embedder(folder: Path, engine: str, *, precision: Precision = "float") 
         ReleaseError: an unknown engine, one that is not installed, or a program it cannot run.
     """
     openers: dict[str, Callable[[Path], Embedder]] = {
-        "openvino": partial(OpenVinoEmbedder, precision=precision),
+        "openvino": partial(_open_openvino, precision=precision),
         "jax": JaxEmbedder,
     }
     if engine not in openers:
@@ -106,6 +130,13 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
+def _open_openvino(folder: Path, precision: Precision) -> "OpenVinoEmbedder":
+    model = openvino_core().read_model(folder / OPENVINO_PROGRAMS[precision])
+    if any(FEATURES in output.get_names() for output in model.outputs):
+        return ExplainableOpenVinoEmbedder(model, precision)
+    return OpenVinoEmbedder(model, precision)
+
+
 class OpenVinoEmbedder:
     """An ONNX program on the CPU, one photo at a time, by all its threads together.
 
@@ -113,9 +144,8 @@ class OpenVinoEmbedder:
     second, for a third of the process's memory.
     """
 
-    def __init__(self, folder: Path, *, precision: Precision = "float") -> None:
+    def __init__(self, model: Any, precision: Precision) -> None:
         core = openvino_core()
-        model = core.read_model(folder / OPENVINO_PROGRAMS[precision])
         self.precision = precision
         self.image_size = model.input(0).get_partial_shape()[1].get_length()
         self.dim = model.output(0).get_partial_shape()[1].get_length()
@@ -132,18 +162,44 @@ class OpenVinoEmbedder:
         self._idle: SimpleQueue[Any] = SimpleQueue()
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.concatenate([self._embed_one(photo[None]) for photo in pixels])
+        return np.concatenate([self._infer(photo, 0) for photo in pixels])
 
-    def _embed_one(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _infer(self, photo: NDArray[np.uint8], output: int | str) -> NDArray[np.float32]:
+        """Run the program on one photo and return one of its outputs, [1, …]."""
         try:
             request = self._idle.get_nowait()
         except Empty:
             request = self._compiled.create_infer_request()
         try:
-            vectors: NDArray[np.float32] = request.infer([np.ascontiguousarray(photo)])[0]
+            # Outputs are the request's own memory: what nobody reads is not copied.
+            outputs = request.infer([np.ascontiguousarray(photo[None])], share_outputs=True)
+            wanted = np.array(outputs[output], np.float32)
         finally:
             self._idle.put(request)
-        return vectors
+        return wanted
+
+
+class ExplainableOpenVinoEmbedder(OpenVinoEmbedder):
+    """One whose program gives out the feature map that it averages, and holds its head by name."""
+
+    def __init__(self, model: Any, precision: Precision) -> None:
+        super().__init__(model, precision)
+        constants = {
+            node.get_friendly_name(): node.data
+            for node in model.get_ops()
+            if node.get_friendly_name() in (HEAD_KERNEL, HEAD_BIAS)
+        }
+        self._head = {name: np.array(data, np.float32) for name, data in constants.items()}
+
+    def shares(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        (features,) = self._infer(photo, FEATURES)
+        channels, rows, columns = features.shape
+        positions = features.reshape(channels, -1).T
+        if self._head:
+            positions = positions @ self._head[HEAD_KERNEL] + self._head[HEAD_BIAS]
+        length = np.linalg.norm(positions.sum(axis=0))
+        shares: NDArray[np.float32] = positions / max(length, np.finfo(np.float32).tiny)
+        return shares.reshape(rows, columns, self.dim)
 
 
 class JaxEmbedder:

@@ -22,6 +22,8 @@ from .masks import (
 from .region import parse_region
 
 MAX_PAGE_SIZE = 100
+# Each explained match is a photo to read and to embed: as much as another search.
+MAX_EXPLAINED = 10
 MAX_IMAGES_PER_PRODUCT = 100
 MAX_EXCLUDED_PRODUCTS = 1000
 MAX_CATEGORIES = 100
@@ -114,6 +116,8 @@ class Field:
     from_text: Callable[[str], object] = str
 
 
+_TRUTHS = {"true": True, "false": False}
+
 FIELDS = {
     "boundingPoly": Field("region", "a polygon", parse_region, from_text=_json),
     "pageSize": Field(
@@ -148,8 +152,9 @@ FIELDS = {
         "collapse_duplicates",
         "true or false",
         _flag,
-        from_text={"true": True, "false": False}.get,
+        from_text=_TRUTHS.get,
     ),
+    "explain": Field("explain", "true or false", _flag, from_text=_TRUTHS.get),
     "facets": Field(
         "facets",
         f"up to {MAX_FACETS} keys of 1 to {MAX_ID_CHARACTERS} characters",
@@ -178,7 +183,8 @@ class Question:
 
 
 SEARCH = Question(tuple(FIELDS), SEARCH_ANSWER, has_photo=True)
-SIMILAR = Question(tuple(name for name in FIELDS if name != "boundingPoly"), SEARCH_ANSWER)
+_OF_PHOTOS = ("boundingPoly", "explain")
+SIMILAR = Question(tuple(name for name in FIELDS if name not in _OF_PHOTOS), SEARCH_ANSWER)
 BROWSE = Question(
     ("pageSize", "pageToken", "filter", "productCategories", "productSet", "facets", "fields"),
     BROWSE_ANSWER,
@@ -214,6 +220,8 @@ def read_fields(
         if parsed is None:
             raise invalid(name, field.expected, value)
         options[field.name] = parsed
+    if options.get("explain") and (size := options.get("page_size", 1)) > MAX_EXPLAINED:
+        raise invalid("pageSize", f"a whole number, 1 to {MAX_EXPLAINED}, with explain", size)
     options["selection"] = _selection(options)
     options["mask"] = parse_mask(options.get("mask", ()), question.answer)
     return options

@@ -48,12 +48,15 @@ class ModelInfo:
         architecture: as `resnet50`.
         embedding_dim: length of its unit vectors.
         image_size: side of the square photo it takes, in pixels.
+        pooling: how its last feature map becomes one vector, as `average`; "" in releases from
+            before this was said.
     """
 
     model_id: str
     architecture: str
     embedding_dim: int
     image_size: int
+    pooling: str = ""
 
 
 @dataclass(frozen=True)

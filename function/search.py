@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .calibration import Calibration
 from .catalog import ImageRow, Product, ProductCatalog
 from .embedder import Embedder
+from .explanation import Explainer, Explanation
 from .facets import Facet
 from .filters import EVERYTHING, Selection
 from .index import StoredIndex
@@ -33,12 +34,14 @@ class Match:
             by, nearest first, then the rest.
         probability: that it is the photo's product; None where the release is not calibrated, or
             another product was looked for.
+        explanation: where in the photos its score lies; None where nobody asked or can say.
     """
 
     product: Product
     score: float
     images: tuple[ImageRow, ...]
     probability: float | None = None
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class SearchResult:
         timings_ms: milliseconds spent, by stage: "search", and "embed" where a photo was searched.
         confident: whether the best of all pages is a confident match; None where the release is
             not calibrated, or a product was looked for.
+        explanation_unavailable: why matches that were to be explained are not; else "".
     """
 
     matches: tuple[Match, ...]
@@ -59,6 +63,7 @@ class SearchResult:
     facets: tuple[Facet, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
     confident: bool | None = None
+    explanation_unavailable: str = ""
 
 
 class SearchEngine:
@@ -68,6 +73,7 @@ class SearchEngine:
         manifest: what the release says about itself.
         catalog: its products.
         image_size: side of the square photo it takes, in pixels.
+        explainer: says where in the photos a match's score lies.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class SearchEngine:
         self.manifest = manifest
         self.catalog = catalog
         self.image_size = manifest.model.image_size
+        self.explainer = Explainer(embedder, index, manifest.model)
         self._embedder = embedder
         self._index = index
 

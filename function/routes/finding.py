@@ -6,6 +6,7 @@ A search by a product has no photo to decode or embed; it waits for its turn lik
 import re
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..api import SearchRequest
 from ..connection import has_left
 from ..envelope import Exchange
 from ..errors import BadRequest, DeadlineExceeded
+from ..explanation import ExplanationUnavailable
 from ..search import SearchEngine, SearchResult
 from ..storage import NotFoundInStorage, open_storage
 from .context import Context, known_product
@@ -90,8 +92,31 @@ class Finder:
                 collapse_duplicates=query.collapse_duplicates,
                 facets=query.facets,
             )
+            if query.explain and not isinstance(looked_for, str):
+                with stage("explain"):
+                    result = self._explained(engine, looked_for, result, deadline)
         exchange.stopwatch.add(result.timings_ms)
         return result
+
+    def _explained(
+        self,
+        engine: SearchEngine,
+        pixels: NDArray[np.uint8],
+        result: SearchResult,
+        deadline: float,
+    ) -> SearchResult:
+        try:
+            explanations = engine.explainer.explain(
+                pixels,
+                [(match.images[0], match.score) for match in result.matches],
+                self._context.worker.get().storage,
+                deadline=deadline,
+            )
+        except ExplanationUnavailable as why:
+            return replace(result, explanation_unavailable=str(why))
+        pairs = zip(result.matches, explanations, strict=True)
+        matches = tuple(replace(match, explanation=explanation) for match, explanation in pairs)
+        return replace(result, matches=matches)
 
     def _read_source(self, uri: str) -> bytes:
         settings = self._context.settings

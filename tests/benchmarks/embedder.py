@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from function.embedder import Embedder as FunctionEmbedder
-from function.embedder import OpenVinoEmbedder, open_embedder, openvino_core
+from function.embedder import open_embedder, openvino_core
 from function.manifest import CHECKPOINT, EMBEDDER_INT8, EMBEDDER_ONNX, EMBEDDER_STABLEHLO
 from tests.benchmarks.timing import Row, Timing, report, time_calls
 from trainer.model.config import ModelConfig
@@ -151,8 +151,8 @@ def main() -> None:
         folder = Path(name)
         write_programs(model, folder, several)
         engines: dict[str, FunctionEmbedder] = {
-            "openvino, float": OpenVinoEmbedder(folder),
-            "openvino, int8": OpenVinoEmbedder(folder, precision="int8"),
+            "openvino, float": open_embedder(folder, "openvino"),
+            "openvino, int8": open_embedder(folder, "openvino", precision="int8"),
         }
         calls = {name: partial(engine.embed, pixels) for name, engine in engines.items()}
         calls["openvino, f32"] = partial(in_float32(folder / EMBEDDER_ONNX, size), pixels)

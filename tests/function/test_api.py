@@ -71,6 +71,7 @@ def test_both_forms_say_the_same() -> None:
         region=Region(0, 0.5, 1, 1, normalized=True),
         facets=("style", "productCategory"),
         mask=Mask({"facets": None, "nextPageToken": None}),
+        explain=True,
     )
     polygon = {"normalizedVertices": [{"y": 0.5}, {"x": 1, "y": 0.5}, {"x": 1, "y": 1}]}
     form = as_form(
@@ -83,6 +84,7 @@ def test_both_forms_say_the_same() -> None:
         productCategories=["shoes", "bags"],
         productSet="productSets/summer",
         collapseDuplicates="true",
+        explain="true",
         excludeProductIds=["a", "products/b,c"],
         boundingPoly=json.dumps(polygon),
         facets=["style", "productCategory", "style"],
@@ -99,6 +101,7 @@ def test_both_forms_say_the_same() -> None:
         "productCategories": ["bags", "shoes"],
         "productSet": "summer",
         "collapseDuplicates": True,
+        "explain": True,
         "excludeProductIds": ["products/a", "b,c"],
         "boundingPoly": polygon,
         "facets": ["style", "productCategory"],

@@ -244,6 +244,7 @@ def export_program(
         architecture=model.config.architecture,
         embedding_dim=model.config.output_dim,
         image_size=image_size,
+        pooling=model.config.pooling,
     )
     return Program(info, worst[SERVING_ENGINE], int8)
 

@@ -4,6 +4,9 @@ The architecture is not written a second time: the walk follows the stages, bloc
 the model holds, and reads strides and sizes from its convolutions. BatchNorm is folded into the
 kernel before it, and the deviation of the preprocessing into the first kernel. What no later layer
 reads is not computed: a block whose readers all take every other position gives only those.
+
+Where the pooling is the average, the graph gives out what is averaged too, and its head by name:
+`function.explanation` shares a score out over the positions with these.
 """
 
 from typing import Any
@@ -14,10 +17,11 @@ from flax import nnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from function.embedder import FEATURES, HEAD_BIAS, HEAD_KERNEL
 from trainer.model.config import PREPROCESSING
 from trainer.model.embedder import NORM_FLOOR, Embedder
 from trainer.model.parameters import to_flat
-from trainer.model.pooling import GEM_FLOOR, GeneralizedMeanPooling
+from trainer.model.pooling import GEM_FLOOR, AveragePooling, GeneralizedMeanPooling
 from trainer.model.resnet import MAX_POOL_SIZE, ConvolutionNorm, ResidualBlock
 
 # Old enough for every current runtime; 18 made the axes of ReduceL2 an input.
@@ -28,6 +32,8 @@ PIXELS, EMBEDDING = "pixels", "embedding"
 
 def onnx_model(model: Embedder, *, image_size: int) -> onnx.ModelProto:
     """`pixels`, uint8 [batch, size, size, 3] RGB -> `embedding`, float32 [batch, dim], unit rows.
+
+    With average pooling also `features`, float32 [batch, channels, rows, columns], before it.
 
     Inference mode whatever mode the model is in. Kernels are stored as float16, which halves the
     file; they are widened as the program is loaded and everything is computed in float32.
@@ -48,10 +54,15 @@ def onnx_model(model: Embedder, *, image_size: int) -> onnx.ModelProto:
     read = [_read_stride(block) for block in blocks[1:]]
     for block, before, after in zip(blocks, [1, *read], [*read, 1], strict=True):
         features = graph.residual_block(block, features, before, after)
+    types = [_float_type(EMBEDDING, "batch", model.config.output_dim)]
+    if isinstance(model.pooling, AveragePooling):
+        features = graph.add("Identity", features, output=FEATURES)
+        types.append(_float_type(FEATURES, "batch", model.config.feature_dim, None, None))
     outputs = graph.pooling(model, features)
     if model.head is not None:
         head = _arrays(model.head)
-        kernel, bias = graph.kernel(head["kernel"]), graph.constant(head["bias"])
+        kernel = graph.kernel(head["kernel"], HEAD_KERNEL)
+        bias = graph.constant(head["bias"], HEAD_BIAS)
         outputs = graph.add("Gemm", outputs, kernel, bias)
     length = graph.add("ReduceL2", outputs, graph.constant(np.asarray([1])), keepdims=1)
     length = graph.add("Max", length, graph.constant(np.float32(NORM_FLOOR)))
@@ -60,13 +71,8 @@ def onnx_model(model: Embedder, *, image_size: int) -> onnx.ModelProto:
     pixels_type = helper.make_tensor_value_info(
         PIXELS, TensorProto.UINT8, ["batch", image_size, image_size, 3]
     )
-    embedding_type = helper.make_tensor_value_info(
-        EMBEDDING, TensorProto.FLOAT, ["batch", model.config.output_dim]
-    )
     written = helper.make_model(
-        helper.make_graph(
-            graph.nodes, "embedder", [pixels_type], [embedding_type], graph.initializers
-        ),
+        helper.make_graph(graph.nodes, "embedder", [pixels_type], types, graph.initializers),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="lookalike",
@@ -88,15 +94,15 @@ class _Graph:
         self.nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
         return output
 
-    def constant(self, value: NDArray[Any] | np.generic) -> str:
+    def constant(self, value: NDArray[Any] | np.generic, name: str = "") -> str:
         """Stores an array as it is and returns its name."""
-        name = f"constant_{len(self.initializers)}"
+        name = name or f"constant_{len(self.initializers)}"
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def kernel(self, value: NDArray[Any]) -> str:
+    def kernel(self, value: NDArray[Any], name: str = "") -> str:
         """Stores an array as float16; runtimes widen it once, while they load."""
-        return self.add("Cast", self.constant(value.astype(np.float16)), to=TensorProto.FLOAT)
+        return self.add("Cast", self.constant(value.astype(np.float16), name), to=TensorProto.FLOAT)
 
     def convolution(
         self,
@@ -173,6 +179,10 @@ def _read_stride(block: ResidualBlock) -> int:
     if block.shortcut is None or block.branch[0].conv.size > 1:
         return 1
     return min(block.branch[0].conv.stride, block.shortcut.conv.stride)
+
+
+def _float_type(name: str, *shape: str | int | None) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
 def _arrays(module: nnx.Module) -> dict[str, NDArray[Any]]:

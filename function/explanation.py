@@ -1,0 +1,149 @@
+"""Why a product matches: its score, shared out over the positions of a photo.
+
+With average pooling and a linear head a photo's vector is a sum over the positions of the last
+feature map, and so is its cosine with any other vector m: score = Σₚ sₚ·m, where sₚ are the
+photo's shares (`Embedder.shares`). The head's bias belongs to every position alike.
+
+Two grids explain a match: the shares of the searched photo, times the vector that is stored for
+the product's photo; and the shares of the product's photo, times the vector of the searched one.
+Neither sum is quite the score. The network computes with 8 or 16 bits, the index may keep its rows
+in 8, and the product's photo is read as it is stored, encoded anew, not as it was embedded. What is
+missing or over is no one position's: it is spread over all of them alike, as the bias is, and each
+grid then sums to the score.
+
+A grid covers what the network saw: the whole searched region, or the product's whole photo, scaled
+to a square. So each cell is a rectangle of the region, all of one size, whatever its proportions. A
+cell tells where the network's evidence lies, which it gathers from beyond the cell's edges.
+"""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .catalog import ImageRow
+from .embedder import Embedder, ExplainableEmbedder
+from .errors import DeadlineExceeded, FunctionError
+from .index import StoredIndex
+from .manifest import ModelInfo
+from .photo import load_pixels
+from .release import IMAGES
+from .storage import NotFoundInStorage, Storage
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One match's score over positions, from the top left; each grid sums to the score.
+
+    Attributes:
+        photo: [rows, columns] of the searched photo.
+        product: [rows, columns] of the product's; None where that is not stored.
+    """
+
+    photo: NDArray[np.float64]
+    product: NDArray[np.float64] | None
+
+
+class ExplanationUnavailable(Exception):
+    """Why scores cannot be explained, for people."""
+
+
+class Explainer:
+    """Explains what one release's engine finds. Safe to use from several threads."""
+
+    def __init__(self, embedder: Embedder, index: StoredIndex, model: ModelInfo) -> None:
+        self._embedder = embedder
+        self._index = index
+        self._model = model
+
+    def explain(
+        self,
+        pixels: NDArray[np.uint8],
+        matches: Sequence[tuple[ImageRow, float]],
+        storage: Storage,
+        *,
+        deadline: float,
+    ) -> list[Explanation]:
+        """Explain matches of one photo.
+
+        Args:
+            pixels: the photo, as it was searched for.
+            matches: each product's nearest photo, and its score.
+            storage: the root, which holds the products' photos.
+            deadline: a time of `time.monotonic`.
+
+        Raises:
+            ExplanationUnavailable: this release, or this engine, cannot say.
+            DeadlineExceeded: there is no time left.
+            StorageError: the root cannot be read.
+        """
+        embedder = self._embedder
+        if not isinstance(embedder, ExplainableEmbedder):
+            raise ExplanationUnavailable(self._why())
+        if not matches:
+            return []
+        shares = embedder.shares(pixels)
+        vector = shares.sum(axis=(0, 1))
+        stored = self._index.vectors(np.array([image.row for image, _ in matches]))
+        explanations = []
+        with ThreadPoolExecutor(len(matches)) as pool:
+            # Read side by side, while those that are here are embedded.
+            photos = pool.map(lambda match: _read(storage, match[0].sha256), matches)
+            for (_, score), row, photo in zip(matches, stored, photos, strict=True):
+                if time.monotonic() > deadline:
+                    raise DeadlineExceeded(
+                        "The explanation took longer than it may. Ask for fewer results."
+                    )
+                shown = None if photo is None else _pixels(photo, embedder.image_size)
+                product = None if shown is None else grid(embedder.shares(shown), vector, score)
+                explanations.append(Explanation(grid(shares, row, score), product))
+        return explanations
+
+    def _why(self) -> str:
+        if self._model.pooling == "gem":
+            return (
+                "The network pools by generalised means (GeM): its scores are no sums over "
+                "positions."
+            )
+        if not self._model.pooling:
+            return "The release is older than explanations. Publish again."
+        return "This engine gives out no feature maps. Serve with the openvino engine."
+
+
+def grid(
+    shares: NDArray[np.float32], vector: NDArray[np.float32], score: float
+) -> NDArray[np.float64]:
+    """Share a score out over positions.
+
+    Args:
+        shares: of a photo, [rows, columns, dim].
+        vector: what it is compared with, [dim].
+        score: their cosine, as it was found.
+
+    Returns:
+        [rows, columns], the shares' products with the vector; what their sum lacks of the score is
+        spread over them alike.
+    """
+    products = (shares @ vector).astype(np.float64)
+    return products + (score - products.sum()) / products.size
+
+
+def _read(storage: Storage, sha256: str) -> bytes | None:
+    """Read a stored photo; None where the release came without it, or it is gone."""
+    if not sha256:
+        return None
+    try:
+        return storage.read(f"{IMAGES}/{sha256}.jpg")
+    except NotFoundInStorage:
+        return None
+
+
+def _pixels(photo: bytes, size: int) -> NDArray[np.uint8] | None:
+    """Decode a stored photo; one that is damaged is as good as none, and no caller's fault."""
+    try:
+        return load_pixels(photo, size)
+    except FunctionError:
+        return None

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import BadRequest
+from .openapi.answers import ANSWERS
+from .openapi.schemas import Schema
 
 MAX_MASK_CHARACTERS = 5000
 
@@ -22,59 +24,19 @@ type Shape = Mapping[str, "Shape"]
 # Members by name, with what is wanted of each; None: all of it.
 type _Tree = dict[str, "_Tree | None"]
 
-_VALUE: Shape = {}
-_IMAGE: Shape = {"image": _VALUE, "imageUrl": _VALUE, "thumbnailUrl": _VALUE}
-_PRODUCT: Shape = {
-    "name": _VALUE,
-    "displayName": _VALUE,
-    "productCategory": _VALUE,
-    "productLabels": {"key": _VALUE, "value": _VALUE},
-    "price": _VALUE,
-}
-_FACETS: Shape = {"key": _VALUE, "values": {"value": _VALUE, "count": _VALUE}}
 
-SEARCH_ANSWER: Shape = {
-    "productSearchResults": {
-        "indexTime": _VALUE,
-        "results": {
-            "product": _PRODUCT,
-            "score": _VALUE,
-            "matchProbability": _VALUE,
-            **_IMAGE,
-            "explanation": {"photo": _VALUE, "product": _VALUE},
-            "images": _IMAGE,
-        },
-    },
-    "explanationUnavailable": _VALUE,
-    "facets": _FACETS,
-    "nextPageToken": _VALUE,
-    "noConfidentMatch": _VALUE,
-    "modelVersion": _VALUE,
-    "indexVersion": _VALUE,
-    "requestId": _VALUE,
-    "timingsMs": _VALUE,
-    "coldStart": _VALUE,
-}
-BROWSE_ANSWER: Shape = {
-    "products": {**_PRODUCT, **_IMAGE},
-    "totalSize": _VALUE,
-    "nextPageToken": _VALUE,
-    "facets": _FACETS,
-}
-PRODUCT_ANSWER: Shape = {**_PRODUCT, "images": _IMAGE}
-INDEX_ANSWER: Shape = {
-    "release": _VALUE,
-    "indexTime": _VALUE,
-    "modelVersion": _VALUE,
-    "indexVersion": _VALUE,
-    "model": {"architecture": _VALUE, "embeddingDim": _VALUE, "imageSize": _VALUE},
-    "index": {"kind": _VALUE, "recallAt10": _VALUE},
-    "calibration": _VALUE,
-    "counts": {"products": _VALUE, "images": _VALUE},
-    "productCategories": _VALUE,
-    "productSets": _VALUE,
-    "evaluation": _VALUE,
-}
+def _shape(schema: Schema) -> Shape:
+    """What paths may name in what a schema describes."""
+    if "$ref" in schema:
+        return _shape(ANSWERS[schema["$ref"].rpartition("/")[2]])
+    if "items" in schema:
+        return _shape(schema["items"])
+    return {name: _shape(inner) for name, inner in schema.get("properties", {}).items()}
+
+
+SEARCH_ANSWER, BROWSE_ANSWER, PRODUCT_ANSWER, INDEX_ANSWER = (
+    _shape(ANSWERS[name]) for name in ("SearchAnswer", "ProductList", "ProductDetail", "Index")
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The API described in OpenAPI 3.1, from what the code itself knows.
 
+    document    all of it
     fields      what a search may ask, within the limits of `function.fields`
+    requests    the bodies
     answers     what comes back
     errors      every reason that an error may give, with what to do about it
     operations  the routes: what each takes and answers
@@ -8,38 +10,3 @@
 
 The tests compare each with the code that it describes.
 """
-
-from .answers import ANSWERS
-from .errors import ERROR_RESPONSES, ERRORS
-from .fields import REQUESTS
-from .operations import HEADERS, PATHS
-from .schemas import Schema
-
-
-def document() -> Schema:
-    """Return the OpenAPI document; addresses in it are relative to its own."""
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Lookalike",
-            "version": "1",
-            "summary": "Photo in, the shop's similar products out.",
-            "description": (
-                "Field names are lowerCamelCase, errors follow AIP-193. Whoever comes from "
-                "Google's Vision Product Search finds its names and its filter language here."
-            ),
-            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
-        },
-        "servers": [{"url": "."}],
-        "tags": [
-            {"name": "search", "description": "The products that look most like a photo."},
-            {"name": "catalogue", "description": "The products and their photos."},
-            {"name": "operations", "description": "How the function is, and what it serves."},
-        ],
-        "paths": PATHS,
-        "components": {
-            "schemas": {**REQUESTS, **ANSWERS, **ERRORS},
-            "responses": ERROR_RESPONSES,
-            "headers": HEADERS,
-        },
-    }

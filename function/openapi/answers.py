@@ -22,6 +22,8 @@ _PRODUCT: dict[str, Schema] = {
     "price": described(TEXT, "As the shop writes it, with its currency; may be empty."),
 }
 
+_GRID: Schema = items(items(NUMBER))
+
 _NAMES_OR_NULL: Schema = {
     "type": ["array", "null"],
     "items": TEXT,
@@ -32,7 +34,14 @@ ANSWERS: dict[str, Schema] = {
     "SearchAnswer": structure(
         {
             "productSearchResults": ref("ProductSearchResults"),
+            "facets": described(items(ref("Facet")), "Where facets are asked for."),
             "nextPageToken": _NEXT_PAGE,
+            "noConfidentMatch": described(
+                FLAG,
+                "Whether the best result of all pages is below the score that few photos of other "
+                "products reach; where the release is calibrated.",
+            ),
+            "explanationUnavailable": described(TEXT, "Why results that were to be are not."),
             "modelVersion": _MODEL,
             "indexVersion": _INDEX,
             "requestId": described(TEXT, "The same as the header X-Request-Id."),
@@ -42,7 +51,8 @@ ANSWERS: dict[str, Schema] = {
                 "description": "Milliseconds by stage.",
             },
             "coldStart": described(FLAG, "Whether the request waited for the release to load."),
-        }
+        },
+        optional=("facets", "noConfidentMatch", "explanationUnavailable"),
     ),
     "ProductSearchResults": structure(
         {
@@ -54,13 +64,37 @@ ANSWERS: dict[str, Schema] = {
         {
             "product": ref("Product"),
             "score": described(NUMBER, "Cosine similarity of the nearest photo, -1 to 1."),
+            "matchProbability": {
+                **NUMBER,
+                "minimum": 0,
+                "maximum": 1,
+                "description": "That it is the photo's product; where the release is calibrated.",
+            },
             **_PHOTO,
+            "explanation": ref("Explanation"),
             "images": described(
                 items(ref("Photo")), "Where imagesPerProduct asks for several: all, nearest first."
             ),
         },
-        optional=("images",),
+        optional=("matchProbability", "explanation", "images"),
     ),
+    "Explanation": described(
+        structure({"photo": _GRID, "product": _GRID}, optional=("product",)),
+        "Grids from the top left, each of which sums to the score: of the region that was "
+        "searched, and of the product's photo, where that is stored.",
+    ),
+    "Facet": structure({"key": TEXT, "values": items(ref("FacetValue"))}),
+    "FacetValue": structure({"value": TEXT, "count": described(WHOLE, "Of products.")}),
+    "ProductList": structure(
+        {
+            "products": items(ref("ListedProduct")),
+            "totalSize": described(WHOLE, "Products on all pages."),
+            "nextPageToken": _NEXT_PAGE,
+            "facets": described(items(ref("Facet")), "Where facets are asked for."),
+        },
+        optional=("facets",),
+    ),
+    "ListedProduct": described(structure({**_PRODUCT, **_PHOTO}), "With its first photo."),
     "Product": structure(_PRODUCT),
     "ProductDetail": structure({**_PRODUCT, "images": items(ref("Photo"))}),
     "Photo": structure(_PHOTO),
@@ -86,7 +120,32 @@ ANSWERS: dict[str, Schema] = {
                 "additionalProperties": True,
                 "description": "How well it did on products that it was not trained on.",
             },
+            "calibration": {
+                "type": ["object", "null"],
+                "additionalProperties": True,
+                "description": "What scores were measured to mean; null where nothing was.",
+            },
         }
+    ),
+    "AnnotateAnswer": structure({"responses": items(ref("AnnotateImageAnswer"))}),
+    "AnnotateImageAnswer": described(
+        structure(
+            {"productSearchResults": ref("GroupedResults"), "error": ref("AnnotateError")},
+            optional=("productSearchResults", "error"),
+        ),
+        "One of the two.",
+    ),
+    "GroupedResults": structure(
+        {
+            "indexTime": _INDEX_TIME,
+            "results": items(ref("Result")),
+            "productGroupedResults": items(
+                structure({"boundingPoly": ref("Polygon"), "results": items(ref("Result"))})
+            ),
+        }
+    ),
+    "AnnotateError": structure(
+        {"code": {"type": "integer"}, "message": TEXT, "status": TEXT, "reason": TEXT}
     ),
     "Health": structure({"status": {"enum": ["live", "ready"]}}),
 }

@@ -12,7 +12,9 @@ from ..errors import (
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
+    PermissionDenied,
     QueueFull,
+    Unauthenticated,
     Unavailable,
     UnsupportedImage,
 )
@@ -25,6 +27,9 @@ REASONS: dict[type[FunctionError], dict[str, str]] = {
         "JSON_INVALID": "Send a JSON object in UTF-8.",
         "FIELD_UNKNOWN": "Correct the field's name; the message lists the known ones.",
         "FIELD_INVALID": "Correct the field's value; the message says what was expected.",
+        "FIELD_MASK_INVALID": "Correct the path; the message lists what is known in its place.",
+        "POLYGON_INVALID": "Send three or more corners that enclose a part of the photo.",
+        "FEATURE_UNSUPPORTED": "Ask Vision itself for other features than PRODUCT_SEARCH.",
         "FILTER_INVALID": "Correct the filter at the character that the message names.",
         "PAGE_TOKEN_INVALID": "Send nextPageToken as it came, with the same photo and fields.",
         "PAGE_TOKEN_EXPIRED": "The index was replaced: search again without pageToken.",
@@ -35,6 +40,13 @@ REASONS: dict[type[FunctionError], dict[str, str]] = {
         "IMAGE_TOO_MANY_SCANS": "Save the JPEG anew: it has more scans than any camera writes.",
         "IMAGE_SOURCE_NOT_ALLOWED": "Use a bucket that the function may read.",
         "IMAGE_SOURCE_NOT_FOUND": "There is no such object: correct imageUri.",
+    },
+    Unauthenticated: {
+        "API_KEY_MISSING": "Send an access key as X-Api-Key, or as the parameter `key`.",
+        "API_KEY_INVALID": "The key is not known, or no longer: ask the operator for one.",
+    },
+    PermissionDenied: {
+        "ORIGIN_NOT_ALLOWED": "The key is for pages of other origins: ask the operator for one.",
     },
     NotFound: {
         "ROUTE_NOT_FOUND": "Correct the address.",

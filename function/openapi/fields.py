@@ -1,26 +1,28 @@
-"""What a search may ask: one schema for each of `function.fields.FIELDS`, and the requests."""
+"""What a search may ask: one schema for each of `function.fields.FIELDS`."""
 
 from ..api import DEFAULT_PAGE_SIZE
+from ..facets import CATEGORY, MAX_FACET_VALUES
 from ..fields import (
     MAX_CATEGORIES,
     MAX_EXCLUDED_PRODUCTS,
+    MAX_EXPLAINED,
+    MAX_FACETS,
     MAX_ID_CHARACTERS,
     MAX_IMAGES_PER_PRODUCT,
     MAX_PAGE_SIZE,
 )
+from ..masks import MAX_MASK_CHARACTERS
 from ..ranking import DEPTH
 from .schemas import FLAG, TEXT, Schema, described, ref
 
 _NAME = {**TEXT, "maxLength": MAX_ID_CHARACTERS}
 _NAMED = {**_NAME, "minLength": 1}
-
-# A photo that every release can search with: a PNG of 16 px, red above and blue below.
-_EXAMPLE_PHOTO = (
-    "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAIElEQVR42mO8oyHHQApgYiARjGogBjDKadwZDaWB1wAA"
-    "YnsCY3k7XWIAAAAASUVORK5CYII="
-)
+_PATHS = {**TEXT, "maxLength": MAX_MASK_CHARACTERS}
 
 FIELDS: dict[str, Schema] = {
+    "boundingPoly": described(
+        ref("Polygon"), "The part of the photo to search: its bounding rectangle."
+    ),
     "pageSize": {
         "type": "integer",
         "minimum": 1,
@@ -69,73 +71,24 @@ FIELDS: dict[str, Schema] = {
         "default": False,
         "description": "Of products that are found by the same picture, return the first alone.",
     },
-}
-
-
-def _request(properties: dict[str, Schema], required: tuple[str, ...] = ()) -> Schema:
-    """A body in which nothing else may stand: a misspelt field is refused."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def _in_a_form(schema: Schema) -> Schema:
-    """A list is a repeated part; one part alone is a list of one."""
-    if schema.get("type") != "array":
-        return schema
-    return {
-        "anyOf": [
-            {"type": "array", "items": schema["items"], "maxItems": schema["maxItems"]},
-            schema["items"],
-        ],
-        "description": schema["description"],
-    }
-
-
-REQUESTS: dict[str, Schema] = {
-    "SearchRequest": {
-        **_request({"image": ref("SearchImage"), **FIELDS}, ("image",)),
-        "examples": [{"image": {"content": _EXAMPLE_PHOTO}, "pageSize": 5}],
+    "explain": {
+        **FLAG,
+        "default": False,
+        "description": "Say where in the photos each score lies; with a pageSize of "
+        f"{MAX_EXPLAINED} at most.",
     },
-    "SearchForm": _request(
-        {
-            "image": {
-                **TEXT,
-                "format": "binary",
-                "description": "JPEG, PNG, WebP, GIF, BMP or AVIF, as a file part.",
-            },
-            **{name: _in_a_form(schema) for name, schema in FIELDS.items()},
-        },
-        ("image",),
-    ),
-    "SearchImage": {
-        "description": "A photo: its bytes, or where they lie.",
-        "oneOf": [
-            _request(
-                {
-                    "content": {
-                        **TEXT,
-                        "minLength": 1,
-                        "contentEncoding": "base64",
-                        "description": "JPEG, PNG, WebP, GIF, BMP or AVIF.",
-                    }
-                },
-                ("content",),
-            ),
-            _request({"source": ref("ImageSource")}, ("source",)),
-        ],
+    "facets": {
+        "type": "array",
+        "items": _NAMED,
+        "maxItems": MAX_FACETS,
+        "description": f"Keys of labels, or {CATEGORY}, whose values are counted: of those of "
+        f"each key the {MAX_FACET_VALUES} with the most products. Counted are all products that "
+        f"may be returned; with a scoreThreshold, those of the first {DEPTH} that reach it.",
     },
-    "ImageSource": _request(
-        {
-            "imageUri": {
-                **TEXT,
-                "pattern": "^gs://",
-                "description": "gs://bucket/object, in a bucket that the function may read.",
-            }
-        },
-        ("imageUri",),
-    ),
+    "fields": {
+        "anyOf": [_PATHS, {"type": "array", "items": _PATHS}],
+        "description": "The members of the answer that are wanted, as paths with dots between "
+        "names and commas between paths; without it, all.",
+        "examples": ["productSearchResults.results.product.name,nextPageToken"],
+    },
 }

@@ -1,5 +1,6 @@
 """The routes: what each takes, and every status that it answers with."""
 
+from ..access import KEY_PARAMETER
 from ..errors import (
     BadRequest,
     DeadlineExceeded,
@@ -7,17 +8,39 @@ from ..errors import (
     LengthRequired,
     NotFound,
     PayloadTooLarge,
+    PermissionDenied,
     QueueFull,
+    Unauthenticated,
     Unavailable,
     UnsupportedImage,
 )
+from ..fields import BROWSE
 from .errors import error_response
+from .fields import FIELDS
 from .schemas import TEXT, Schema, ref
 
 # Whatever a request is for.
 _ANYWHERE: tuple[type[FunctionError], ...] = (LengthRequired, PayloadTooLarge, FunctionError)
+# Where access keys are asked for.
+_CLOSED: tuple[type[FunctionError], ...] = (Unauthenticated, PermissionDenied)
 # Whatever takes a photo apart and compares it.
 _SEARCHING = (BadRequest, UnsupportedImage, QueueFull, Unavailable, DeadlineExceeded)
+
+SECURITY_SCHEMES: dict[str, Schema] = {
+    "Key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+    "GoogleKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Goog-Api-Key",
+        "description": "As Google's own clients send it.",
+    },
+    "KeyInQuery": {
+        "type": "apiKey",
+        "in": "query",
+        "name": KEY_PARAMETER,
+        "description": "For what sends no headers, as navigator.sendBeacon: addresses are logged.",
+    },
+}
 
 HEADERS: dict[str, Schema] = {
     "RequestId": {
@@ -62,6 +85,17 @@ def _path(name: str, description: str, schema: Schema, example: str) -> Schema:
     }
 
 
+def _in_query(name: str) -> Schema:
+    """A list is a repeated parameter; one alone is a list of one."""
+    schema = FIELDS[name]
+    return {
+        "name": name,
+        "in": "query",
+        "description": schema["description"],
+        "schema": {key: value for key, value in schema.items() if key != "description"},
+    }
+
+
 def _json(schema: Schema) -> Schema:
     return {"application/json": {"schema": schema}}
 
@@ -70,12 +104,14 @@ def _operation(
     name: str,
     summary: str,
     tag: str,
-    content: Schema,
+    content: Schema | None,
     *,
     fails: tuple[type[FunctionError], ...] = (),
     parameters: tuple[Schema, ...] = (),
     body: Schema | None = None,
+    body_is_required: bool = True,
     cacheable: bool = False,
+    is_open: bool = False,
 ) -> Schema:
     """Describe one route.
 
@@ -83,32 +119,38 @@ def _operation(
         name: the operation's, in lowerCamelCase.
         summary: one line.
         tag: which group it is in.
-        content: of the answer 200, by content type.
+        content: of the answer 200, by content type; None: there is none, and it is 204.
         fails: the errors that it answers with, beside those of `_ANYWHERE`.
         parameters: beside the headers that every route reads.
         body: content of the request.
+        body_is_required: whether there must be one.
         cacheable: whether the answer carries an ETag.
+        is_open: whether it never asks for an access key.
     """
     headers = {"X-Request-Id": ref("RequestId", "headers")}
     if cacheable:
         headers["ETag"] = ref("ETag", "headers")
         parameters = (*parameters, _IF_NONE_MATCH)
-    responses: dict[str, Schema] = {
-        "200": {"description": "Found.", "headers": headers, "content": content}
-    }
+    found: Schema = {"description": "Found.", "headers": headers, "content": content}
+    taken: Schema = {"description": "Taken.", "headers": headers}
+    responses: dict[str, Schema] = {"200": found} if content else {"204": taken}
     if cacheable:
         responses["304"] = {"description": "Nothing has changed.", "headers": headers}
-    for kind in sorted((*fails, *_ANYWHERE), key=lambda kind: kind.http_status):
+    refusals = _ANYWHERE if is_open else (*_ANYWHERE, *_CLOSED)
+    for kind in sorted((*fails, *refusals), key=lambda kind: kind.http_status):
         responses[str(kind.http_status)] = error_response(kind)
     return {
         "operationId": name,
         "summary": summary,
         "tags": [tag],
         "parameters": [*parameters, _REQUEST_ID],
-        **({"requestBody": {"required": True, "content": body}} if body else {}),
+        **({"requestBody": {"required": body_is_required, "content": body}} if body else {}),
+        **({"security": []} if is_open else {}),
         "responses": responses,
     }
 
+
+_ID = _path("id", "The shop's own id.", TEXT, "42")
 
 PATHS: dict[str, dict[str, Schema]] = {
     "/v1/products:search": {
@@ -124,14 +166,47 @@ PATHS: dict[str, dict[str, Schema]] = {
             fails=_SEARCHING,
         )
     },
+    "/v1/products/{id}:similar": {
+        "post": _operation(
+            "searchSimilar",
+            "The products that look most like a product",
+            "search",
+            _json(ref("SearchAnswer")),
+            parameters=(_ID,),
+            body=_json(ref("SimilarRequest")),
+            body_is_required=False,
+            fails=(NotFound, *_SEARCHING),
+        )
+    },
+    "/v1/images:annotate": {
+        "post": _operation(
+            "annotateImages",
+            "Searches for several photos, as clients of Google's Vision ask",
+            "compatibility",
+            _json(ref("AnnotateAnswer")),
+            body=_json(ref("AnnotateRequest")),
+            fails=_SEARCHING,
+        )
+    },
+    "/v1/products": {
+        "get": _operation(
+            "listProducts",
+            "Products, in the publisher's order",
+            "catalogue",
+            _json(ref("ProductList")),
+            parameters=tuple(map(_in_query, BROWSE.fields)),
+            fails=(BadRequest, Unavailable),
+            cacheable=True,
+        )
+    },
     "/v1/products/{id}": {
         "get": _operation(
             "getProduct",
             "One product with its photos",
             "catalogue",
             _json(ref("ProductDetail")),
-            parameters=(_path("id", "The shop's own id.", TEXT, "42"),),
-            fails=(NotFound, Unavailable),
+            parameters=(_ID, _in_query("fields")),
+            fails=(BadRequest, NotFound, Unavailable),
             cacheable=True,
         )
     },
@@ -144,6 +219,17 @@ PATHS: dict[str, dict[str, Schema]] = {
             parameters=(_path("sha256", "Of its bytes.", TEXT, "0" * 64),),
             fails=(NotFound, Unavailable),
             cacheable=True,
+            is_open=True,
+        )
+    },
+    "/v1/events": {
+        "post": _operation(
+            "recordEvent",
+            "What became of a result",
+            "search",
+            None,
+            body={**_json(ref("EventRequest")), "text/plain": {"schema": TEXT}},
+            fails=(BadRequest, UnsupportedImage),
         )
     },
     "/v1/index": {
@@ -152,12 +238,15 @@ PATHS: dict[str, dict[str, Schema]] = {
             "What is indexed, with which model, and how well it does",
             "operations",
             _json(ref("Index")),
-            fails=(Unavailable,),
+            parameters=(_in_query("fields"),),
+            fails=(BadRequest, Unavailable),
             cacheable=True,
         )
     },
     "/health/live": {
-        "get": _operation("isLive", "The process answers", "operations", _json(ref("Health")))
+        "get": _operation(
+            "isLive", "The process answers", "operations", _json(ref("Health")), is_open=True
+        )
     },
     "/health/ready": {
         "get": _operation(
@@ -166,6 +255,7 @@ PATHS: dict[str, dict[str, Schema]] = {
             "operations",
             _json(ref("Health")),
             fails=(Unavailable,),
+            is_open=True,
         )
     },
     "/metrics": {
@@ -184,6 +274,7 @@ PATHS: dict[str, dict[str, Schema]] = {
             "operations",
             _json({"type": "object", "additionalProperties": True}),
             cacheable=True,
+            is_open=True,
         )
     },
 }

@@ -29,3 +29,13 @@ def structure(properties: dict[str, Schema], *, optional: tuple[str, ...] = ()) 
     """Return the schema of an object that has all of these properties but the optional ones."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required}
+
+
+def closed_structure(properties: dict[str, Schema], *, required: tuple[str, ...] = ()) -> Schema:
+    """Return the schema of an object with no other properties: a misspelt one is refused."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }

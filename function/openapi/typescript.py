@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from . import document
+from .document import document
 from .schemas import Schema
 
 _HEAD = """\
@@ -33,6 +33,8 @@ def _type(schema: Schema, indent: str) -> str:
         return _union(map(json.dumps, schema.get("enum", [schema.get("const")])))
     if alternatives := schema.get("anyOf", schema.get("oneOf")):
         return _union(_type(one, indent) for one in alternatives)
+    if "type" not in schema:
+        return "unknown"
     if isinstance(schema["type"], list):
         return _union(_type({**schema, "type": one}, indent) for one in schema["type"])
     if schema["type"] == "array":

@@ -3,8 +3,8 @@
 from flask import Response
 from werkzeug.routing import Rule
 
-from .. import openapi
 from ..envelope import Exchange, json_response
+from ..openapi.document import document
 from .context import REVALIDATE, Context, cacheable, route
 
 
@@ -12,7 +12,7 @@ class DescriptionRoutes:
     """The OpenAPI document."""
 
     def __init__(self, context: Context) -> None:
-        self._document = openapi.document()
+        self._document = document()
 
     def rules(self) -> list[Rule]:
         """Return what is answered here."""

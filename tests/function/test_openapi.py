@@ -21,7 +21,7 @@ from function.app import _ROUTES
 from function.errors import FunctionError
 from function.fields import FIELDS
 from function.metrics import Metrics
-from function.openapi import document
+from function.openapi.document import document
 from function.openapi.errors import REASONS
 from function.openapi.fields import FIELDS as FIELD_SCHEMAS
 from function.openapi.typescript import declarations
@@ -95,6 +95,13 @@ def assert_described(answer: Any, name: str) -> None:
     jsonschema_rs.validator_for(schema).validate(answer)
 
 
+def takes(name: str, value: object) -> bool:
+    try:
+        return FIELDS[name].parse(value) is not None
+    except FunctionError:
+        return False
+
+
 def test_all_routes_but_the_pages_are_described_and_no_others() -> None:
     admission = Admission(running=1, waiting=1)
     context = Context(
@@ -125,7 +132,7 @@ def test_a_field_takes_what_its_schema_allows_and_nothing_else(name: str) -> Non
     @settings(max_examples=300, deadline=None)
     @given(VALUES)
     def compare(value: object) -> None:
-        assert (FIELDS[name].parse(value) is not None) == schema.is_valid(value)
+        assert takes(name, value) == schema.is_valid(value)
 
     compare()
 

@@ -111,7 +111,7 @@ def test_facets_count_what_reaches_a_threshold_on_every_page(
     whole = running_function.search(PHOTO).json()["productSearchResults"]["results"]
     threshold = whole[3]["score"] - 1e-6
     shapes = [result["product"]["productLabels"][0]["value"] for result in whole[:4]]
-    fields = {"scoreThreshold": threshold, "facets": ["shape"], "pageSize": 3}
+    fields = {"scoreThreshold": threshold, "facets": ["shape"], "pageSize": 1}
     first = running_function.search(PHOTO, **fields).json()
     (facet,) = first["facets"]
     counts = {item["value"]: item["count"] for item in facet["values"]}

@@ -38,9 +38,9 @@ def calibration_section(
                 f"of {calibration['products']:,} unseen products, each asked with its product in "
                 "the catalogue and without; the probabilities are for as many photos of the one "
                 "kind as of the other. On products that were not fitted, a first result's "
-                f"probability is off by {error} on average. {false_match} of the photos whose product is not "
-                f"in the catalogue are a false match all the same, and {missed} of those whose "
-                "product is there get noConfidentMatch."
+                f"probability is off by {error} on average. {false_match} of the photos whose "
+                f"product is not in the catalogue are a false match all the same, and {missed} "
+                "of those whose product is there get noConfidentMatch."
             ),
         ),
     )

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 CalibrationMethod = Literal["platt", "isotonic"]
+CalibrationTask = Literal["query_to_catalog", "leave_one_out"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Calibration:
     `trainer.release.calibration`.
 
     Attributes:
+        task: "query_to_catalog": customers' photos asked; "leave_one_out": where there were none,
+            the catalogue's own did, each without itself. These say little about customers' photos,
+            whose scores are lower.
         method: how both curves were fitted.
         first: of the first result.
         later: of each result after it.
@@ -54,6 +58,7 @@ class Calibration:
         confidence_95: intervals of these figures by name, low and high.
     """
 
+    task: CalibrationTask
     method: CalibrationMethod
     first: Curve
     later: Curve

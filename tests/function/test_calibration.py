@@ -20,6 +20,7 @@ from tests.releases import TinyRelease, draw_photo
 from tests.server import RunningFunction, run_function
 
 CALIBRATION = Calibration(
+    task="query_to_catalog",
     method="platt",
     first=Curve((-1.0, 0.5, 1.0), (0.1, 0.2, 0.9)),
     later=Curve((-1.0, 1.0), (0.01, 0.05)),
@@ -171,6 +172,7 @@ def test_nothing_found_is_no_confident_match(calibrated: RunningFunction) -> Non
 def test_the_index_states_what_was_measured(calibrated: RunningFunction) -> None:
     told = calibrated.get("/v1/index").json()["calibration"]
     assert told == {
+        "task": "query_to_catalog",
         "method": "platt",
         "queries": 400,
         "products": 40,

@@ -96,10 +96,11 @@ class Publish:
                 soft_wrap=True,
             )
             if calibration is not None:
+                whose = "customers'" if calibration.task == "query_to_catalog" else "its own"
                 console.print(
-                    f"Scores calibrated ({calibration.method}) with {calibration.queries} photos "
-                    f"of {calibration.products} unseen products: probabilities are off by "
-                    f"{100 * calibration.expected_calibration_error:.1f} % on average; from "
+                    f"Scores calibrated ({calibration.method}) with {calibration.queries} of "
+                    f"{whose} photos of {calibration.products} unseen products: probabilities are "
+                    f"off by {100 * calibration.expected_calibration_error:.1f} % on average; from "
                     f"{calibration.score_threshold:.3f} a match is confident, for "
                     f"{100 * calibration.false_match_rate:.1f} % of photos of other products and "
                     f"{100 * (1 - calibration.false_non_match_rate):.1f} % of those of the "

@@ -22,6 +22,7 @@ def calibration_section(
         for name in ("expected_calibration_error", "false_match_rate", "false_non_match_rate")
         for low, high in [calibration["confidence_95"][name]]
     )
+    whose = "customers'" if calibration["task"] == "query_to_catalog" else "the catalogue's own"
     return Section(
         "Calibration",
         (
@@ -33,13 +34,13 @@ def calibration_section(
                 "A reliability diagram beside two histograms of scores.",
             ),
             Text(
-                f"Release {calibration['release']}, {calibration['queries']:,} photos of "
-                f"{calibration['products']:,} unseen products, each asked with its product in the "
-                "catalogue and without; the probabilities are for as many photos of the one kind "
-                "as of the other. On products that were not fitted, a first result's probability "
-                f"is off by {error} on average. {false_match} of the photos whose product is not "
-                f"in the catalogue are a false match all the same, and {missed} of those whose "
-                "product is there get noConfidentMatch."
+                f"Release {calibration['release']}, {calibration['queries']:,} of {whose} photos "
+                f"of {calibration['products']:,} unseen products, each asked with its product in "
+                "the catalogue and without; the probabilities are for as many photos of the one "
+                "kind as of the other. On products that were not fitted, a first result's "
+                f"probability is off by {error} on average. {false_match} of the photos whose "
+                "product is not in the catalogue are a false match all the same, and "
+                f"{missed} of those whose product is there get noConfidentMatch."
             ),
         ),
     )

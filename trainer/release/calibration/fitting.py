@@ -7,7 +7,12 @@ from math import ceil
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
-from function.calibration import Calibration, CalibrationMethod, Curve
+from function.calibration import (
+    Calibration,
+    CalibrationMethod,
+    CalibrationTask,
+    Curve,
+)
 from function.catalog import ProductCatalog
 from function.index import Index
 from trainer.evaluation.attribution import Queries
@@ -80,7 +85,8 @@ def calibrate(
         return None
     with progress_bar("Calibrating", len(queries.products)) as bar:
         results = ask(index, catalog, queries, vectors, on_progress=bar.advance)
-    return fit(results, false_match_rate)
+    by_customers = bool((queries.own_rows < 0).all())
+    return fit(results, false_match_rate, "query_to_catalog" if by_customers else "leave_one_out")
 
 
 def fewest_products(false_match_rate: float) -> int:
@@ -92,7 +98,9 @@ def fewest_products(false_match_rate: float) -> int:
     return max(_FEWEST_PRODUCTS, ceil(1 / false_match_rate))
 
 
-def fit(results: Results, false_match_rate: float) -> Calibrated:
+def fit(
+    results: Results, false_match_rate: float, task: CalibrationTask = "query_to_catalog"
+) -> Calibrated:
     """Fit curves and threshold to all results; measure them on products that were left out.
 
     Of the two methods the simpler one, Platt's, is taken, unless the other's log loss is lower by
@@ -102,6 +110,7 @@ def fit(results: Results, false_match_rate: float) -> Calibrated:
     Args:
         results: with their products in the catalogue and without; at least `_FOLDS` products.
         false_match_rate: as for `calibrate`.
+        task: whose photos asked.
     """
     fitted = {method: cross_fitted(results, method) for method in _METHODS}
     method: CalibrationMethod = "platt"
@@ -121,6 +130,7 @@ def fit(results: Results, false_match_rate: float) -> Calibrated:
     false_match, false_non_match = identification_rates(results, false_match_rate)
     figures |= {"false_match_rate": false_match, "false_non_match_rate": false_non_match}
     calibration = Calibration(
+        task=task,
         method=method,
         first=first,
         later=later,

@@ -9,9 +9,10 @@ import pytest
 from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
 from function.index import NumpyIndex
 from trainer.evaluation.attribution import Queries
+from trainer.release.calibration.fitting import calibrate
 from trainer.release.calibration.results import Results, ask
 
-PRODUCTS, PHOTOS, DIM, PAGE = 15, 3, 8, 10
+PRODUCTS, PHOTOS, DIM, PAGE = 21, 3, 8, 10
 
 
 @pytest.fixture
@@ -73,3 +74,15 @@ def test_answers_are_first_pages_with_the_product_and_without(
     assert place == len(results.scores)
     assert not results.matches[~results.present].any()
     assert results.matches[results.present].any()
+
+
+@pytest.mark.parametrize(("own", "task"), [(False, "query_to_catalog"), (True, "leave_one_out")])
+def test_a_calibration_says_whose_photos_asked(
+    catalog: ProductCatalog, own: bool, task: str
+) -> None:
+    rows = units(PRODUCTS * PHOTOS, 0)
+    own_rows = np.arange(len(rows)) if own else np.full(len(rows), -1)
+    queries = Queries([f"p{row // PHOTOS}" for row in range(len(rows))], own_rows)
+    calibrated = calibrate(NumpyIndex(rows), catalog, queries, rows if own else rows[::-1].copy())
+    assert calibrated is not None
+    assert calibrated.calibration.task == task

@@ -39,8 +39,8 @@ def calibration_section(
                 "the catalogue and without; the probabilities are for as many photos of the one "
                 "kind as of the other. On products that were not fitted, a first result's "
                 f"probability is off by {error} on average. {false_match} of the photos whose "
-                f"product is not in the catalogue are a false match all the same, and {missed} "
-                "of those whose product is there get noConfidentMatch."
+                "product is not in the catalogue are a false match all the same, and "
+                f"{missed} of those whose product is there get noConfidentMatch."
             ),
         ),
     )

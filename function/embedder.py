@@ -189,7 +189,8 @@ class ExplainableOpenVinoEmbedder(OpenVinoEmbedder):
             for node in model.get_ops()
             if node.get_friendly_name() in (HEAD_KERNEL, HEAD_BIAS)
         }
-        self._head = {name: np.array(data, np.float32) for name, data in constants.items()}
+        # The kernel stays in float16, half of its memory: it is widened where it is used.
+        self._head = {name: np.array(data) for name, data in constants.items()}
 
     def shares(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         (features,) = self._infer(photo, FEATURES)

@@ -91,7 +91,7 @@ types: setup  ## write the client's TypeScript types anew from the API's descrip
 # As in the tests, with twenty times the examples.
 conformance: EXTRAS = dev
 conformance: setup  ## hold the real server to its OpenAPI document for some minutes
-	SCHEMATHESIS_EXAMPLES=500 .venv/bin/pytest tests/function/test_openapi_conformance.py
+	SCHEMATHESIS_EXAMPLES=500 .venv/bin/pytest --timeout=0 tests/function/test_openapi_conformance.py
 
 hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit

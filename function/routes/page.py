@@ -31,7 +31,12 @@ CONTENT_SECURITY_POLICY = (
 _BRANDING = {"title": str, "logo": str, "accent": str, "results": int}
 
 # The machine's own table may lack or change these.
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".ts": "text/plain",  # elsewhere video/mp2t
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
 
 
 class PageRoutes:

@@ -175,6 +175,7 @@ def test_the_index_describes_itself(running_function: RunningFunction) -> None:
     [
         ("/", "text/html; charset=utf-8"),
         ("/web/main.js", "text/javascript; charset=utf-8"),
+        ("/web/lookalike.d.ts", "text/plain; charset=utf-8"),
         ("/web/styles.css", "text/css; charset=utf-8"),
         ("/web/icon.svg", "image/svg+xml; charset=utf-8"),
         ("/branding.json", "application/json"),

@@ -35,7 +35,7 @@ def _shape(schema: Schema) -> Shape:
 
 
 SEARCH_ANSWER, BROWSE_ANSWER, PRODUCT_ANSWER, INDEX_ANSWER = (
-    _shape(ANSWERS[name]) for name in ("SearchAnswer", "ProductList", "ProductDetail", "Index")
+    _shape(ANSWERS[name]) for name in ("SearchAnswer", "ProductPage", "ProductDetail", "Index")
 )
 
 

@@ -2,7 +2,6 @@
 
     document    all of it
     fields      what a search may ask, within the limits of `function.fields`
-    requests    the bodies
     answers     what comes back
     errors      every reason that an error may give, with what to do about it
     operations  the routes: what each takes and answers

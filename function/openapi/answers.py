@@ -22,6 +22,7 @@ _PRODUCT: dict[str, Schema] = {
     "price": described(TEXT, "As the shop writes it, with its currency; may be empty."),
 }
 
+_FACETS = described(items(ref("Facet")), "Where the request asks for them.")
 _GRID: Schema = items(items(NUMBER))
 
 _NAMES_OR_NULL: Schema = {
@@ -34,14 +35,12 @@ ANSWERS: dict[str, Schema] = {
     "SearchAnswer": structure(
         {
             "productSearchResults": ref("ProductSearchResults"),
-            "facets": described(items(ref("Facet")), "Where facets are asked for."),
-            "nextPageToken": _NEXT_PAGE,
+            "facets": _FACETS,
             "noConfidentMatch": described(
-                FLAG,
-                "Whether the best result of all pages is below the score that few photos of other "
-                "products reach; where the release is calibrated.",
+                FLAG, "Whether even the best result is below the threshold that the index states."
             ),
-            "explanationUnavailable": described(TEXT, "Why results that were to be are not."),
+            "explanationUnavailable": described(TEXT, "Why there are no explanations."),
+            "nextPageToken": _NEXT_PAGE,
             "modelVersion": _MODEL,
             "indexVersion": _INDEX,
             "requestId": described(TEXT, "The same as the header X-Request-Id."),
@@ -64,12 +63,9 @@ ANSWERS: dict[str, Schema] = {
         {
             "product": ref("Product"),
             "score": described(NUMBER, "Cosine similarity of the nearest photo, -1 to 1."),
-            "matchProbability": {
-                **NUMBER,
-                "minimum": 0,
-                "maximum": 1,
-                "description": "That it is the photo's product; where the release is calibrated.",
-            },
+            "matchProbability": described(
+                NUMBER, "That it is the photo's product; absent where it was not measured."
+            ),
             **_PHOTO,
             "explanation": ref("Explanation"),
             "images": described(
@@ -78,23 +74,45 @@ ANSWERS: dict[str, Schema] = {
         },
         optional=("matchProbability", "explanation", "images"),
     ),
-    "Explanation": described(
-        structure({"photo": _GRID, "product": _GRID}, optional=("product",)),
-        "Grids from the top left, each of which sums to the score: of the region that was "
-        "searched, and of the product's photo, where that is stored.",
-    ),
+    "Explanation": {
+        **structure({"photo": _GRID, "product": _GRID}, optional=("product",)),
+        "description": "Rows from the top left over the searched region, and over the product's "
+        "photo where it is stored; each grid sums to the score.",
+    },
     "Facet": structure({"key": TEXT, "values": items(ref("FacetValue"))}),
-    "FacetValue": structure({"value": TEXT, "count": described(WHOLE, "Of products.")}),
-    "ProductList": structure(
+    "FacetValue": structure({"value": TEXT, "count": WHOLE}),
+    "ProductPage": structure(
         {
             "products": items(ref("ListedProduct")),
-            "totalSize": described(WHOLE, "Products on all pages."),
+            "totalSize": described(WHOLE, "Of all pages together."),
             "nextPageToken": _NEXT_PAGE,
-            "facets": described(items(ref("Facet")), "Where facets are asked for."),
+            "facets": _FACETS,
         },
         optional=("facets",),
     ),
-    "ListedProduct": described(structure({**_PRODUCT, **_PHOTO}), "With its first photo."),
+    "ListedProduct": structure({**_PRODUCT, **_PHOTO}),
+    "AnnotateAnswer": structure({"responses": items(ref("ImageAnswer"))}),
+    "ImageAnswer": structure(
+        {"productSearchResults": ref("GroupedResults"), "error": ref("ImageError")},
+        optional=("productSearchResults", "error"),
+    ),
+    "GroupedResults": structure(
+        {
+            "indexTime": _INDEX_TIME,
+            "results": items(ref("Result")),
+            "productGroupedResults": items(
+                structure(
+                    {
+                        "boundingPoly": {"type": "object", "additionalProperties": True},
+                        "results": items(ref("Result")),
+                    }
+                )
+            ),
+        }
+    ),
+    "ImageError": structure(
+        {"code": WHOLE, "message": TEXT, "status": TEXT, "reason": ref("ErrorReason")}
+    ),
     "Product": structure(_PRODUCT),
     "ProductDetail": structure({**_PRODUCT, "images": items(ref("Photo"))}),
     "Photo": structure(_PHOTO),
@@ -123,29 +141,10 @@ ANSWERS: dict[str, Schema] = {
             "calibration": {
                 "type": ["object", "null"],
                 "additionalProperties": True,
-                "description": "What scores were measured to mean; null where nothing was.",
+                "description": "What matchProbability and noConfidentMatch were measured to mean.",
             },
-        }
-    ),
-    "AnnotateAnswer": structure({"responses": items(ref("AnnotateImageAnswer"))}),
-    "AnnotateImageAnswer": described(
-        structure(
-            {"productSearchResults": ref("GroupedResults"), "error": ref("AnnotateError")},
-            optional=("productSearchResults", "error"),
-        ),
-        "One of the two.",
-    ),
-    "GroupedResults": structure(
-        {
-            "indexTime": _INDEX_TIME,
-            "results": items(ref("Result")),
-            "productGroupedResults": items(
-                structure({"boundingPoly": ref("Polygon"), "results": items(ref("Result"))})
-            ),
-        }
-    ),
-    "AnnotateError": structure(
-        {"code": {"type": "integer"}, "message": TEXT, "status": TEXT, "reason": TEXT}
+        },
+        optional=("calibration",),
     ),
     "Health": structure({"status": {"enum": ["live", "ready"]}}),
 }

@@ -2,8 +2,8 @@
 
 from .answers import ANSWERS
 from .errors import ERROR_RESPONSES, ERRORS
-from .operations import HEADERS, PATHS, SECURITY_SCHEMES
-from .requests import REQUESTS
+from .fields import REQUESTS
+from .operations import HEADERS, PATHS, SECURITY
 from .schemas import Schema
 
 
@@ -24,17 +24,15 @@ def document() -> Schema:
         "servers": [{"url": "."}],
         "tags": [
             {"name": "search", "description": "The products that look most like a photo."},
-            {"name": "compatibility", "description": "What clients of Google's Vision ask."},
             {"name": "catalogue", "description": "The products and their photos."},
             {"name": "operations", "description": "How the function is, and what it serves."},
         ],
-        # Open, unless the operator set keys.
-        "security": [{}, *({name: []} for name in SECURITY_SCHEMES)],
+        "security": [{"apiKey": []}, {"apiKeyInAddress": []}, {}],
         "paths": PATHS,
         "components": {
             "schemas": {**REQUESTS, **ANSWERS, **ERRORS},
             "responses": ERROR_RESPONSES,
             "headers": HEADERS,
-            "securitySchemes": SECURITY_SCHEMES,
+            "securitySchemes": SECURITY,
         },
     }

@@ -27,10 +27,10 @@ REASONS: dict[type[FunctionError], dict[str, str]] = {
         "JSON_INVALID": "Send a JSON object in UTF-8.",
         "FIELD_UNKNOWN": "Correct the field's name; the message lists the known ones.",
         "FIELD_INVALID": "Correct the field's value; the message says what was expected.",
-        "FIELD_MASK_INVALID": "Correct the path; the message lists what is known in its place.",
-        "POLYGON_INVALID": "Send three or more corners that enclose a part of the photo.",
-        "FEATURE_UNSUPPORTED": "Ask Vision itself for other features than PRODUCT_SEARCH.",
         "FILTER_INVALID": "Correct the filter at the character that the message names.",
+        "FIELD_MASK_INVALID": "Correct the path in `fields`; the message names its known members.",
+        "POLYGON_INVALID": "Send three vertices or more, around a pixel or more of the photo.",
+        "FEATURE_UNSUPPORTED": "Ask Vision itself for features other than PRODUCT_SEARCH.",
         "PAGE_TOKEN_INVALID": "Send nextPageToken as it came, with the same photo and fields.",
         "PAGE_TOKEN_EXPIRED": "The index was replaced: search again without pageToken.",
         "IMAGE_MISSING": "Add the part or member `image`.",
@@ -42,11 +42,11 @@ REASONS: dict[type[FunctionError], dict[str, str]] = {
         "IMAGE_SOURCE_NOT_FOUND": "There is no such object: correct imageUri.",
     },
     Unauthenticated: {
-        "API_KEY_MISSING": "Send an access key as X-Api-Key, or as the parameter `key`.",
-        "API_KEY_INVALID": "The key is not known, or no longer: ask the operator for one.",
+        "API_KEY_MISSING": "Send an access key in the header X-Api-Key.",
+        "API_KEY_INVALID": "Send a key that the operator has made, and not withdrawn.",
     },
     PermissionDenied: {
-        "ORIGIN_NOT_ALLOWED": "The key is for pages of other origins: ask the operator for one.",
+        "ORIGIN_NOT_ALLOWED": "Use the key on the pages that it is for, or ask for another.",
     },
     NotFound: {
         "ROUTE_NOT_FOUND": "Correct the address.",
@@ -120,6 +120,8 @@ def _response(kind: type[FunctionError], reasons: dict[str, str]) -> Schema:
     headers = {"X-Request-Id": ref("RequestId", "headers")}
     if kind.retry_after_seconds is not None:
         headers["Retry-After"] = ref("RetryAfter", "headers")
+    if kind is Unauthenticated:
+        headers["WWW-Authenticate"] = ref("Authenticate", "headers")
     return {
         "description": "\n".join([summary, "", *lines]),
         "headers": headers,

@@ -1,6 +1,5 @@
 """The routes: what each takes, and every status that it answers with."""
 
-from ..access import KEY_PARAMETER
 from ..errors import (
     BadRequest,
     DeadlineExceeded,
@@ -14,50 +13,45 @@ from ..errors import (
     Unavailable,
     UnsupportedImage,
 )
-from ..fields import BROWSE
+from ..fields import BROWSE, INDEX, PRODUCT, Question
 from .errors import error_response
-from .fields import FIELDS
-from .schemas import TEXT, Schema, ref
+from .fields import FIELDS, in_a_form
+from .schemas import REQUEST_ID, TEXT, Schema, ref
 
 # Whatever a request is for.
 _ANYWHERE: tuple[type[FunctionError], ...] = (LengthRequired, PayloadTooLarge, FunctionError)
-# Where access keys are asked for.
-_CLOSED: tuple[type[FunctionError], ...] = (Unauthenticated, PermissionDenied)
+# Whatever asks for an access key, where the operator has set keys.
+_LOCKED = (Unauthenticated, PermissionDenied)
 # Whatever takes a photo apart and compares it.
 _SEARCHING = (BadRequest, UnsupportedImage, QueueFull, Unavailable, DeadlineExceeded)
-
-SECURITY_SCHEMES: dict[str, Schema] = {
-    "Key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
-    "GoogleKey": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "X-Goog-Api-Key",
-        "description": "As Google's own clients send it.",
-    },
-    "KeyInQuery": {
-        "type": "apiKey",
-        "in": "query",
-        "name": KEY_PARAMETER,
-        "description": "For what sends no headers, as navigator.sendBeacon: addresses are logged.",
-    },
-}
 
 HEADERS: dict[str, Schema] = {
     "RequestId": {
         "description": "The caller's X-Request-Id, where it sent a sound one; else a new one.",
         "required": True,
-        "schema": {**TEXT, "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "schema": REQUEST_ID,
     },
     "RetryAfter": {
         "description": "Seconds after which to try again.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     },
+    "Authenticate": {
+        "description": "How to say who asks.",
+        "required": True,
+        "schema": TEXT,
+    },
     "ETag": {
         "description": "Send it as If-None-Match to be told 304 where nothing has changed.",
         "required": True,
         "schema": TEXT,
     },
+}
+
+_IF_KEYS = "Where the operator has set access keys."
+SECURITY: dict[str, Schema] = {
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": _IF_KEYS},
+    "apiKeyInAddress": {"type": "apiKey", "in": "query", "name": "key", "description": _IF_KEYS},
 }
 
 _REQUEST_ID: Schema = {
@@ -85,15 +79,11 @@ def _path(name: str, description: str, schema: Schema, example: str) -> Schema:
     }
 
 
-def _in_query(name: str) -> Schema:
-    """A list is a repeated parameter; one alone is a list of one."""
-    schema = FIELDS[name]
-    return {
-        "name": name,
-        "in": "query",
-        "description": schema["description"],
-        "schema": {key: value for key, value in schema.items() if key != "description"},
-    }
+def _query(question: Question) -> tuple[Schema, ...]:
+    """Return the parameters by which an address asks."""
+    return tuple(
+        {"name": name, "in": "query", "schema": in_a_form(FIELDS[name])} for name in question.fields
+    )
 
 
 def _json(schema: Schema) -> Schema:
@@ -109,7 +99,6 @@ def _operation(
     fails: tuple[type[FunctionError], ...] = (),
     parameters: tuple[Schema, ...] = (),
     body: Schema | None = None,
-    body_is_required: bool = True,
     cacheable: bool = False,
     is_open: bool = False,
 ) -> Schema:
@@ -119,33 +108,34 @@ def _operation(
         name: the operation's, in lowerCamelCase.
         summary: one line.
         tag: which group it is in.
-        content: of the answer 200, by content type; None: there is none, and it is 204.
+        content: of the answer 200, by content type; None: the answer is 204.
         fails: the errors that it answers with, beside those of `_ANYWHERE`.
         parameters: beside the headers that every route reads.
         body: content of the request.
-        body_is_required: whether there must be one.
         cacheable: whether the answer carries an ETag.
-        is_open: whether it never asks for an access key.
+        is_open: whether it answers without an access key too.
     """
     headers = {"X-Request-Id": ref("RequestId", "headers")}
     if cacheable:
         headers["ETag"] = ref("ETag", "headers")
         parameters = (*parameters, _IF_NONE_MATCH)
-    found: Schema = {"description": "Found.", "headers": headers, "content": content}
-    taken: Schema = {"description": "Taken.", "headers": headers}
-    responses: dict[str, Schema] = {"200": found} if content else {"204": taken}
+    responses: dict[str, Schema] = {
+        "200": {"description": "Found.", "headers": headers, "content": content}
+    }
+    if content is None:
+        responses = {"204": {"description": "Taken.", "headers": headers}}
     if cacheable:
         responses["304"] = {"description": "Nothing has changed.", "headers": headers}
-    refusals = _ANYWHERE if is_open else (*_ANYWHERE, *_CLOSED)
-    for kind in sorted((*fails, *refusals), key=lambda kind: kind.http_status):
+    fails = (*fails, *_ANYWHERE, *(() if is_open else _LOCKED))
+    for kind in sorted(fails, key=lambda kind: kind.http_status):
         responses[str(kind.http_status)] = error_response(kind)
     return {
         "operationId": name,
         "summary": summary,
         "tags": [tag],
-        "parameters": [*parameters, _REQUEST_ID],
-        **({"requestBody": {"required": body_is_required, "content": body}} if body else {}),
         **({"security": []} if is_open else {}),
+        "parameters": [*parameters, _REQUEST_ID],
+        **({"requestBody": {"required": True, "content": body}} if body else {}),
         "responses": responses,
     }
 
@@ -168,33 +158,42 @@ PATHS: dict[str, dict[str, Schema]] = {
     },
     "/v1/products/{id}:similar": {
         "post": _operation(
-            "searchSimilar",
-            "The products that look most like a product",
+            "similarProducts",
+            "The products that look most like a product, without itself",
             "search",
             _json(ref("SearchAnswer")),
             parameters=(_ID,),
             body=_json(ref("SimilarRequest")),
-            body_is_required=False,
-            fails=(NotFound, *_SEARCHING),
+            fails=(*_SEARCHING, NotFound),
         )
     },
     "/v1/images:annotate": {
         "post": _operation(
             "annotateImages",
-            "Searches for several photos, as clients of Google's Vision ask",
-            "compatibility",
+            "Up to 16 searches at once, as clients of Google's Vision ask",
+            "search",
             _json(ref("AnnotateAnswer")),
             body=_json(ref("AnnotateRequest")),
             fails=_SEARCHING,
         )
     },
+    "/v1/events": {
+        "post": _operation(
+            "tellEvent",
+            "What became of a result; a beacon sends it as text/plain",
+            "search",
+            None,
+            body={**_json(ref("Event")), "text/plain": {"schema": TEXT}},
+            fails=(BadRequest, UnsupportedImage),
+        )
+    },
     "/v1/products": {
         "get": _operation(
             "listProducts",
-            "Products, in the publisher's order",
+            "The products that a selection allows, in the shop's own order",
             "catalogue",
-            _json(ref("ProductList")),
-            parameters=tuple(map(_in_query, BROWSE.fields)),
+            _json(ref("ProductPage")),
+            parameters=_query(BROWSE),
             fails=(BadRequest, Unavailable),
             cacheable=True,
         )
@@ -205,7 +204,7 @@ PATHS: dict[str, dict[str, Schema]] = {
             "One product with its photos",
             "catalogue",
             _json(ref("ProductDetail")),
-            parameters=(_ID, _in_query("fields")),
+            parameters=(_ID, *_query(PRODUCT)),
             fails=(BadRequest, NotFound, Unavailable),
             cacheable=True,
         )
@@ -222,23 +221,13 @@ PATHS: dict[str, dict[str, Schema]] = {
             is_open=True,
         )
     },
-    "/v1/events": {
-        "post": _operation(
-            "recordEvent",
-            "What became of a result",
-            "search",
-            None,
-            body={**_json(ref("EventRequest")), "text/plain": {"schema": TEXT}},
-            fails=(BadRequest, UnsupportedImage),
-        )
-    },
     "/v1/index": {
         "get": _operation(
             "getIndex",
             "What is indexed, with which model, and how well it does",
             "operations",
             _json(ref("Index")),
-            parameters=(_in_query("fields"),),
+            parameters=_query(INDEX),
             fails=(BadRequest, Unavailable),
             cacheable=True,
         )

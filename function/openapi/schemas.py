@@ -5,6 +5,7 @@ from typing import Any
 type Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
+REQUEST_ID: Schema = {**TEXT, "pattern": "^[A-Za-z0-9._-]{1,128}$"}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
 NUMBER: Schema = {"type": "number"}
 FLAG: Schema = {"type": "boolean"}
@@ -29,13 +30,3 @@ def structure(properties: dict[str, Schema], *, optional: tuple[str, ...] = ()) 
     """Return the schema of an object that has all of these properties but the optional ones."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required}
-
-
-def closed_structure(properties: dict[str, Schema], *, required: tuple[str, ...] = ()) -> Schema:
-    """Return the schema of an object with no other properties: a misspelt one is refused."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }

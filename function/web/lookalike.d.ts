@@ -1,9 +1,12 @@
 import type {
   ErrorReason,
+  Event,
   Index,
   ProductDetail,
+  ProductPage,
   SearchAnswer,
   SearchRequest,
+  SimilarRequest,
 } from "./wire.d.ts";
 
 export type * from "./wire.d.ts";
@@ -38,6 +41,20 @@ export type Options = {
 /** The API's fields beside the photo. */
 export type SearchOptions = Options & Omit<SearchRequest, "image">;
 
+export type SimilarOptions = Options & SimilarRequest;
+
+export type ProductsOptions = Options &
+  Pick<
+    SearchRequest,
+    | "pageSize"
+    | "pageToken"
+    | "filter"
+    | "productCategories"
+    | "productSet"
+    | "facets"
+    | "fields"
+  >;
+
 /** The first page; `for await` goes through all. */
 export type Paged<Page> = Promise<Page> & AsyncIterable<Page>;
 
@@ -58,9 +75,18 @@ export class Lookalike {
   /** The products that look most like a photo, best first. */
   search(photo: Blob, options?: SearchOptions): Paged<SearchAnswer>;
 
+  /** The products that look most like one of the shop's. @param id or name, "products/42" */
+  similar(id: string, options?: SimilarOptions): Paged<SearchAnswer>;
+
+  /** The shop's products, in its own order. */
+  products(options?: ProductsOptions): Paged<ProductPage>;
+
   /** One product with its photos. @param id or name, "products/42" */
   product(id: string, options?: Options): Promise<ProductDetail>;
 
   /** What is indexed, with which model, and how well it does. */
   index(options?: Options): Promise<Index>;
+
+  /** Tells what became of a result. */
+  event(event: Event): Promise<void>;
 }

@@ -66,12 +66,32 @@ export class Lookalike {
     });
   }
 
+  similar(id, { signal, ...fields } = {}) {
+    return paged(fields, (asked) => this.#post(`products/${pathOf(id)}:similar`, asked, { signal }));
+  }
+
+  products({ signal, ...fields } = {}) {
+    return paged(fields, (asked) =>
+      this.#ask(`products?${new URLSearchParams(flatten(asked))}`, { signal }),
+    );
+  }
+
   product(id, { signal } = {}) {
     return this.#ask(`products/${pathOf(id)}`, { signal });
   }
 
   index({ signal } = {}) {
     return this.#ask("index", { signal });
+  }
+
+  /** Arrives even where the page is left at once. */
+  event(event) {
+    return this.#post("events", event, { keepalive: true });
+  }
+
+  #post(path, content, options) {
+    const headers = { "Content-Type": "application/json" };
+    return this.#ask(path, { method: "POST", body: JSON.stringify(content), headers, ...options });
   }
 
   /** Comes again while the API asks for it, as long as that would be within `patienceMs`. */
@@ -94,6 +114,7 @@ export class Lookalike {
     let response;
     try {
       response = await this.#fetch.call(undefined, address, options);
+      if (response.status === 204) return undefined;
       if (response.ok) return await response.json();
     } catch (error) {
       // No connection, or one that broke in the middle of the answer.

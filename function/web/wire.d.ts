@@ -5,8 +5,7 @@
 
 export type SearchRequest = {
   image: SearchImage;
-  /** The part of the photo to search: its bounding rectangle. */
-  boundingPoly?: Polygon;
+  boundingPoly?: BoundingPoly;
   /** Products to return. */
   pageSize?: number;
   /** `nextPageToken` of the answer before, with the same photo and fields. Pages end after 500 products. */
@@ -25,19 +24,18 @@ export type SearchRequest = {
   excludeProductIds?: Array<string>;
   /** Of products that are found by the same picture, return the first alone. */
   collapseDuplicates?: boolean;
-  /** Say where in the photos each score lies; with a pageSize of 10 at most. */
+  /** Say where the photos are alike; with it pageSize is 10 at most. */
   explain?: boolean;
-  /** Keys of labels, or productCategory, whose values are counted: of those of each key the 100 with the most products. Counted are all products that may be returned; with a scoreThreshold, those of the first 500 that reach it. */
+  /** Label keys, or productCategory, whose values are counted. */
   facets?: Array<string>;
-  /** The members of the answer that are wanted, as paths with dots between names and commas between paths; without it, all. */
+  /** Members of the answer that are wanted, as paths; the others are left out. */
   fields?: string | Array<string>;
 };
 
 export type SearchForm = {
   /** JPEG, PNG, WebP, GIF, BMP or AVIF, as a file part. */
   image: Blob;
-  /** The part of the photo to search: its bounding rectangle. */
-  boundingPoly?: Polygon;
+  boundingPoly?: BoundingPoly;
   /** Products to return. */
   pageSize?: number;
   /** `nextPageToken` of the answer before, with the same photo and fields. Pages end after 500 products. */
@@ -56,25 +54,12 @@ export type SearchForm = {
   excludeProductIds?: Array<string> | string;
   /** Of products that are found by the same picture, return the first alone. */
   collapseDuplicates?: boolean;
-  /** Say where in the photos each score lies; with a pageSize of 10 at most. */
+  /** Say where the photos are alike; with it pageSize is 10 at most. */
   explain?: boolean;
-  /** Keys of labels, or productCategory, whose values are counted: of those of each key the 100 with the most products. Counted are all products that may be returned; with a scoreThreshold, those of the first 500 that reach it. */
+  /** Label keys, or productCategory, whose values are counted. */
   facets?: Array<string> | string;
-  /** The members of the answer that are wanted, as paths with dots between names and commas between paths; without it, all. */
+  /** Members of the answer that are wanted, as paths; the others are left out. */
   fields?: string | Array<string>;
-};
-
-/** A photo: its bytes, or where they lie. */
-export type SearchImage = {
-  /** JPEG, PNG, WebP, GIF, BMP or AVIF. */
-  content: string;
-} | {
-  source: ImageSource;
-};
-
-export type ImageSource = {
-  /** gs://bucket/object, in a bucket that the function may read. */
-  imageUri: string;
 };
 
 export type SimilarRequest = {
@@ -96,26 +81,28 @@ export type SimilarRequest = {
   excludeProductIds?: Array<string>;
   /** Of products that are found by the same picture, return the first alone. */
   collapseDuplicates?: boolean;
-  /** Keys of labels, or productCategory, whose values are counted: of those of each key the 100 with the most products. Counted are all products that may be returned; with a scoreThreshold, those of the first 500 that reach it. */
+  /** Label keys, or productCategory, whose values are counted. */
   facets?: Array<string>;
-  /** The members of the answer that are wanted, as paths with dots between names and commas between paths; without it, all. */
+  /** Members of the answer that are wanted, as paths; the others are left out. */
   fields?: string | Array<string>;
 };
 
-/** Its corners, from the upper left of the upright photo; what reaches beyond is cut off. */
-export type Polygon = {
-  normalizedVertices: Array<Vertex>;
-} | {
+/** The part of the upright photo that is searched: its bounding rectangle. */
+export type BoundingPoly = {
   vertices: Array<Vertex>;
+} | {
+  normalizedVertices: Array<Vertex>;
 };
 
-/** Pixels, or fractions of the photo's sides; what is absent is 0. */
 export type Vertex = {
+  /** From the left: pixels, or a fraction; 0 where absent. */
   x?: number;
+  /** From above; 0 where absent. */
   y?: number;
 };
 
-export type EventRequest = {
+export type Event = {
+  /** Of the search that found the product. */
   requestId: string;
   type: "view" | "click" | "cart" | "purchase";
   productId: string;
@@ -124,44 +111,37 @@ export type EventRequest = {
 };
 
 export type AnnotateRequest = {
-  requests: Array<AnnotateImageRequest | unknown>;
-  /** projects/P/locations/L, under which products are named. */
+  /** Of Vision's AnnotateImageRequest, with the feature PRODUCT_SEARCH. What is wrong with one is told in its place. */
+  requests: Array<unknown>;
+  /** As Vision has it: projects/P/locations/L. */
   parent?: unknown;
-  /** Not read. */
+  /** Vision's; they change nothing. */
   labels?: unknown;
 };
 
-export type AnnotateImageRequest = {
-  image: {
-    content?: string;
-    source?: {
-      imageUri: string;
-    };
-  };
-  features: Array<{
-    type: "PRODUCT_SEARCH" | 12;
-    maxResults?: number;
-  }>;
-  imageContext?: {
-    productSearchParams?: {
-      productSet?: string;
-      productCategories?: Array<string>;
-      filter?: string;
-      boundingPoly?: Polygon;
-    };
-  };
+/** A photo: its bytes, or where they lie. */
+export type SearchImage = {
+  /** JPEG, PNG, WebP, GIF, BMP or AVIF. */
+  content: string;
+} | {
+  source: ImageSource;
+};
+
+export type ImageSource = {
+  /** gs://bucket/object, in a bucket that the function may read. */
+  imageUri: string;
 };
 
 export type SearchAnswer = {
   productSearchResults: ProductSearchResults;
-  /** Where facets are asked for. */
+  /** Where the request asks for them. */
   facets?: Array<Facet>;
+  /** Whether even the best result is below the threshold that the index states. */
+  noConfidentMatch?: boolean;
+  /** Why there are no explanations. */
+  explanationUnavailable?: string;
   /** `pageToken` of the page that follows; empty after the last. */
   nextPageToken: string;
-  /** Whether the best result of all pages is below the score that few photos of other products reach; where the release is calibrated. */
-  noConfidentMatch?: boolean;
-  /** Why results that were to be are not. */
-  explanationUnavailable?: string;
   /** Which network made the vectors. */
   modelVersion: string;
   /** Which index was searched. Page tokens are bound to it. */
@@ -185,7 +165,7 @@ export type Result = {
   product: Product;
   /** Cosine similarity of the nearest photo, -1 to 1. */
   score: number;
-  /** That it is the photo's product; where the release is calibrated. */
+  /** That it is the photo's product; absent where it was not measured. */
   matchProbability?: number;
   /** products/{id}/referenceImages/{image}. */
   image: string;
@@ -198,7 +178,7 @@ export type Result = {
   images?: Array<Photo>;
 };
 
-/** Grids from the top left, each of which sums to the score: of the region that was searched, and of the product's photo, where that is stored. */
+/** Rows from the top left over the searched region, and over the product's photo where it is stored; each grid sums to the score. */
 export type Explanation = {
   photo: Array<Array<number>>;
   product?: Array<Array<number>>;
@@ -211,21 +191,19 @@ export type Facet = {
 
 export type FacetValue = {
   value: string;
-  /** Of products. */
   count: number;
 };
 
-export type ProductList = {
+export type ProductPage = {
   products: Array<ListedProduct>;
-  /** Products on all pages. */
+  /** Of all pages together. */
   totalSize: number;
   /** `pageToken` of the page that follows; empty after the last. */
   nextPageToken: string;
-  /** Where facets are asked for. */
+  /** Where the request asks for them. */
   facets?: Array<Facet>;
 };
 
-/** With its first photo. */
 export type ListedProduct = {
   /** products/{id}. */
   name: string;
@@ -243,6 +221,32 @@ export type ListedProduct = {
   imageUrl: string;
   /** Address of its smaller copy, or of the photo itself. */
   thumbnailUrl: string;
+};
+
+export type AnnotateAnswer = {
+  responses: Array<ImageAnswer>;
+};
+
+export type ImageAnswer = {
+  productSearchResults?: GroupedResults;
+  error?: ImageError;
+};
+
+export type GroupedResults = {
+  /** When the release was made. */
+  indexTime: string;
+  results: Array<Result>;
+  productGroupedResults: Array<{
+    boundingPoly: Record<string, unknown>;
+    results: Array<Result>;
+  }>;
+};
+
+export type ImageError = {
+  code: number;
+  message: string;
+  status: string;
+  reason: ErrorReason;
 };
 
 export type Product = {
@@ -314,35 +318,8 @@ export type Index = {
   productSets: Array<string> | null;
   /** How well it did on products that it was not trained on. */
   evaluation: Record<string, unknown>;
-  /** What scores were measured to mean; null where nothing was. */
-  calibration: Record<string, unknown> | null;
-};
-
-export type AnnotateAnswer = {
-  responses: Array<AnnotateImageAnswer>;
-};
-
-/** One of the two. */
-export type AnnotateImageAnswer = {
-  productSearchResults?: GroupedResults;
-  error?: AnnotateError;
-};
-
-export type GroupedResults = {
-  /** When the release was made. */
-  indexTime: string;
-  results: Array<Result>;
-  productGroupedResults: Array<{
-    boundingPoly: Polygon;
-    results: Array<Result>;
-  }>;
-};
-
-export type AnnotateError = {
-  code: number;
-  message: string;
-  status: string;
-  reason: string;
+  /** What matchProbability and noConfidentMatch were measured to mean. */
+  calibration?: Record<string, unknown> | null;
 };
 
 export type Health = {
@@ -372,4 +349,4 @@ export type ErrorInfo = {
 };
 
 /** Stable, for programs. */
-export type ErrorReason = "BAD_REQUEST" | "REQUEST_EMPTY" | "JSON_INVALID" | "FIELD_UNKNOWN" | "FIELD_INVALID" | "FIELD_MASK_INVALID" | "POLYGON_INVALID" | "FEATURE_UNSUPPORTED" | "FILTER_INVALID" | "PAGE_TOKEN_INVALID" | "PAGE_TOKEN_EXPIRED" | "IMAGE_MISSING" | "IMAGE_EMPTY" | "IMAGE_UNREADABLE" | "IMAGE_TOO_MANY_PIXELS" | "IMAGE_TOO_MANY_SCANS" | "IMAGE_SOURCE_NOT_ALLOWED" | "IMAGE_SOURCE_NOT_FOUND" | "API_KEY_MISSING" | "API_KEY_INVALID" | "ORIGIN_NOT_ALLOWED" | "ROUTE_NOT_FOUND" | "PRODUCT_NOT_FOUND" | "IMAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "LENGTH_REQUIRED" | "PAYLOAD_TOO_LARGE" | "IMAGE_TOO_MANY_BYTES" | "IMAGE_TYPE_UNSUPPORTED" | "CONTENT_TYPE_UNSUPPORTED" | "QUEUE_FULL" | "INTERNAL" | "LOADING" | "NO_VALID_RELEASE" | "STORAGE_UNAVAILABLE" | "NOT_IN_STORAGE" | "DEADLINE_EXCEEDED";
+export type ErrorReason = "BAD_REQUEST" | "REQUEST_EMPTY" | "JSON_INVALID" | "FIELD_UNKNOWN" | "FIELD_INVALID" | "FILTER_INVALID" | "FIELD_MASK_INVALID" | "POLYGON_INVALID" | "FEATURE_UNSUPPORTED" | "PAGE_TOKEN_INVALID" | "PAGE_TOKEN_EXPIRED" | "IMAGE_MISSING" | "IMAGE_EMPTY" | "IMAGE_UNREADABLE" | "IMAGE_TOO_MANY_PIXELS" | "IMAGE_TOO_MANY_SCANS" | "IMAGE_SOURCE_NOT_ALLOWED" | "IMAGE_SOURCE_NOT_FOUND" | "API_KEY_MISSING" | "API_KEY_INVALID" | "ORIGIN_NOT_ALLOWED" | "ROUTE_NOT_FOUND" | "PRODUCT_NOT_FOUND" | "IMAGE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "LENGTH_REQUIRED" | "PAYLOAD_TOO_LARGE" | "IMAGE_TOO_MANY_BYTES" | "IMAGE_TYPE_UNSUPPORTED" | "CONTENT_TYPE_UNSUPPORTED" | "QUEUE_FULL" | "INTERNAL" | "LOADING" | "NO_VALID_RELEASE" | "STORAGE_UNAVAILABLE" | "NOT_IN_STORAGE" | "DEADLINE_EXCEEDED";

@@ -94,7 +94,8 @@ def shop() -> Iterator[Shop]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             shop.sent.append(Sent(self.command, self.path, headers, body))
             status, more, content = shop.answers.pop(0) if shop.answers else (200, {}, ANSWER)
-            self.answer(status, json.dumps(content).encode(), "application/json", more)
+            body = b"" if content is None else json.dumps(content).encode()
+            self.answer(status, body, "application/json", more)
 
         def answer(
             self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None
@@ -288,6 +289,23 @@ def test_a_name_serves_as_an_id(page: Page, shop: Shop) -> None:
         "/v1/products/a%20b%2F%C3%A4%3F",
         "/v1/products/42",
     ]
+
+
+def test_products_are_listed_by_address_and_similar_ones_asked_for_in_json(
+    page: Page, shop: Shop
+) -> None:
+    code = """
+      await shop.products({ productCategories: ["a", "b"], pageSize: 5 });
+      await shop.similar("products/4", { pageSize: 2 });
+      return await shop.event({ requestId: "r", type: "click", productId: "4", position: 1 });
+    """
+    shop.answers = [(200, {}, {}), (200, {}, {}), (204, {}, None)]
+    assert call(page, code) is None
+    listed, similar, event = shop.sent
+    assert listed.path == "/v1/products?productCategories=a&productCategories=b&pageSize=5"
+    assert (similar.method, similar.path) == ("POST", "/v1/products/4:similar")
+    assert json.loads(similar.body) == {"pageSize": 2}
+    assert json.loads(event.body)["type"] == "click"
 
 
 # -- refusals

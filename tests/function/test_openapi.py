@@ -18,7 +18,7 @@ from PIL import Image
 import function
 from function.admission import Admission
 from function.app import _ROUTES
-from function.errors import FunctionError
+from function.errors import BadRequest, FunctionError
 from function.fields import FIELDS
 from function.metrics import Metrics
 from function.openapi.document import document
@@ -41,7 +41,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PAGE = {"/", "/web/{}", "/branding.json"}
 # Of what never becomes an answer: nobody reads it, each use names another reason, only publishing
 # meets it.
-UNSEEN_REASONS = {"CLIENT_LEFT", "NOT_FOUND", "STORAGE_CONFLICT"}
+UNSEEN_REASONS = {"CLIENT_LEFT", "NOT_FOUND", "PERMISSION_DENIED", "STORAGE_CONFLICT"}
 
 LETTERS = st.characters(exclude_categories=["Cs"])
 SCALARS = (
@@ -60,7 +60,14 @@ VALUES = st.recursive(
         st.lists(inner, max_size=3) | st.dictionaries(st.text(LETTERS, max_size=8), inner)
     ),
     max_leaves=6,
-) | st.sampled_from([["a"] * size for size in (99, 100, 101, 999, 1000, 1001)])
+)
+VALUES |= st.sampled_from([["a"] * size for size in (19, 20, 21, 99, 100, 101, 999, 1000, 1001)])
+VALUES |= st.dictionaries(
+    st.sampled_from(["vertices", "normalizedVertices"]),
+    st.lists(st.dictionaries(st.sampled_from(["x", "y"]), SCALARS) | SCALARS, max_size=4)
+    | st.integers(0, 101).map([{"x": 1.5}].__mul__),
+    max_size=2,
+)
 
 
 def photo() -> bytes:
@@ -95,34 +102,47 @@ def assert_described(answer: Any, name: str) -> None:
     jsonschema_rs.validator_for(schema).validate(answer)
 
 
-def takes(name: str, value: object) -> bool:
-    try:
-        return FIELDS[name].parse(value) is not None
-    except FunctionError:
-        return False
-
-
-def test_all_routes_but_the_pages_are_described_and_no_others() -> None:
+def served() -> dict[tuple[str, str], bool]:
+    """Whether a route answers without an access key, by its path and method."""
     admission = Admission(running=1, waiting=1)
     context = Context(
         Settings(), Worker(lambda: None, wait_seconds=0), admission, Metrics(admission)
     )
-    served = {
-        (re.sub("<.*?>", "{}", rule.rule), method.lower())
+    return {
+        (path, method.lower()): rule.endpoint.is_open
         for routes in _ROUTES
         for rule in routes(context).rules()
         for method in (rule.methods or set()) - {"HEAD"}
+        if (path := re.sub("<.*?>", "{}", rule.rule)) not in PAGE
     }
-    described = {
-        (re.sub("{.*?}", "{}", path), method)
-        for path, methods in DOCUMENT["paths"].items()
-        for method in methods
-    }
-    assert described == {(path, method) for path, method in served if path not in PAGE}
+
+
+OPERATIONS = {
+    (re.sub("{.*?}", "{}", path), method): operation
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+
+
+def test_all_routes_but_the_pages_are_described_and_no_others() -> None:
+    assert OPERATIONS.keys() == served().keys()
+
+
+def test_a_key_is_asked_for_where_the_description_says_so() -> None:
+    routes = served()
+    assert {key: operation.get("security") == [] for key, operation in OPERATIONS.items()} == routes
+    assert {key: "401" not in x["responses"] for key, x in OPERATIONS.items()} == routes
 
 
 def test_all_fields_are_described_and_no_others() -> None:
     assert FIELD_SCHEMAS.keys() == FIELDS.keys()
+
+
+def takes(name: str, value: object) -> bool:
+    try:
+        return FIELDS[name].parse(value) is not None
+    except BadRequest:
+        return False
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -166,14 +186,12 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere() -> None:
     defined = {
         f"#/components/{kind}/{name}"
         for kind, parts in COMPONENTS.items()
+        if kind != "securitySchemes"  # referred to by their names
         for name in parts
-        if kind != "securitySchemes"
     }
     # METHOD_NOT_ALLOWED is what other methods than the described ones get.
     assert defined - referred == {"#/components/responses/MethodNotAllowed"}
     assert referred <= defined
-    asked = {name for choice in DOCUMENT["security"] for name in choice}
-    assert asked == COMPONENTS["securitySchemes"].keys()
 
 
 def test_the_types_are_those_of_the_document() -> None:
@@ -196,14 +214,36 @@ def test_the_example_search_finds_products(running_function: RunningFunction) ->
     assert len(answer.json()["productSearchResults"]["results"]) == example["pageSize"]
 
 
+@pytest.mark.parametrize(
+    ("path", "asked", "answer"),
+    [
+        ("/v1/images:annotate", "AnnotateRequest", "AnnotateAnswer"),
+        ("/v1/events", "Event", None),
+    ],
+)
+def test_other_examples_are_taken(
+    running_function: RunningFunction, path: str, asked: str, answer: str | None
+) -> None:
+    (example,) = COMPONENTS["schemas"][asked]["examples"]
+    headers = {"Content-Type": "application/json"}
+    taken = running_function.request("POST", path, json.dumps(example), headers)
+    assert taken.status == (200 if answer else 204), taken.body
+    if answer:
+        assert_described(taken.json(), answer)
+        assert "error" not in taken.json()["responses"][0]
+
+
 def test_answers_hold_what_is_described_and_nothing_else(running_function: RunningFunction) -> None:
     search = running_function.search(photo(), pageSize=2, imagesPerProduct=2).json()
     assert_described(search, "SearchAnswer")
     product = search["productSearchResults"]["results"][0]["product"]["name"]
     assert_described(running_function.get(f"/v1/{product}").json(), "ProductDetail")
+    assert_described(running_function.get("/v1/products?facets=shape").json(), "ProductPage")
     assert_described(running_function.get("/v1/index").json(), "Index")
     assert_described(running_function.get("/health/live").json(), "Health")
     assert_described(running_function.get("/health/ready").json(), "Health")
+    explained = running_function.search(photo(), explain="true", pageSize=2, facets="shape")
+    assert_described(explained.json(), "SearchAnswer")
     for path in ("/v1/products/none", "/nowhere", "/v1/products:search"):
         assert_described(running_function.get(path).json(), "ErrorAnswer")
     assert_described(running_function.search(b"no photo").json(), "ErrorAnswer")

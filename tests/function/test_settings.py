@@ -27,6 +27,10 @@ GOOD = {
     ),
     "source_buckets": ("photos,more-photos", ("photos", "more-photos")),
     "image_base_url": ("https://cdn.example/images/", "https://cdn.example/images"),
+    "image_hosts": (
+        "*.shop.example,https://cdn.example:8443",
+        ("*.shop.example", "https://cdn.example:8443"),
+    ),
     "branding": ("/etc/branding.toml", Path("/etc/branding.toml")),
 }
 
@@ -38,6 +42,12 @@ BAD = {
     "max_image_pixels": ["٣"],
     "cors_origins": ["shop.example", "https://shop.example/path", "ftp://shop.example", "https://"],
     "image_base_url": ["cdn.example"],
+    "image_hosts": [
+        "cdn.example/images",
+        "a.example; script-src *",
+        "data:",
+        "ftp://a.example",
+    ],
 }
 
 

@@ -1,7 +1,5 @@
 /** Dresses the page in the shop's name, logo and colour. */
 
-import { readBranding } from "./api.js";
-
 const DEFAULT_RESULTS = 12;
 
 /**
@@ -10,7 +8,8 @@ const DEFAULT_RESULTS = 12;
  */
 export async function applyBranding() {
   try {
-    const { title, logo, accent, results } = await readBranding();
+    const response = await fetch("branding.json");
+    const { title, logo, accent, results } = await response.json();
     if (title) showTitle(title);
     if (logo) showLogo(logo);
     if (accent && CSS.supports("color", accent)) showAccent(accent);

@@ -1,88 +1,146 @@
 /** Runs one search at a time and tells how it goes. */
 
-import { ApiError, searchByPhoto } from "./api.js";
-import { shrink } from "./photo.js";
-
-// A cold start takes seconds; after two minutes of "try again" something is broken.
-const PATIENCE_MS = 120_000;
+import { ask, askPatiently } from "./asking.js";
 
 /**
+ * One product of an answer, and where it stood.
+ *
+ * @typedef {object} Hit
+ * @property {object} result as the API words it: product, score, imageUrl, …
+ * @property {number} position among all that were found, from 0
+ * @property {string} requestId of the answer that brought it
+ * @property {string} pageToken of the page that brought it; "" for the first
+ *
+ * @typedef {import("./query.js").Query} Query
+ * @typedef {{query: Query, hits: Hit[], nextPageToken: string, uncertain: boolean,
+ *   unexplained: string}} Found
+ *
  * @typedef {{name: "idle", cancelled: boolean}
- *   | {name: "loading", file: File, expected: number}
+ *   | {name: "loading", query: Query, expected: number}
  *   | {name: "waiting", message: string, seconds: number}
- *   | {name: "results", results: Array<object>}
+ *   | {name: "results", found: Found}
+ *   | {name: "locked"}
  *   | {name: "error", error: Error}} State
  */
 
 export class Search {
   #pageSize;
   #show;
-  #file = null;
+  #query = null;
   #running = null;
   #failure = null;
+  #explained = new Map();
 
   /**
-   * @param {Promise<number>} pageSize how many products to ask for
+   * @param {Promise<number>} pageSize how many products to ask for at a time
    * @param {(state: State) => void} show called at every change
    */
   constructor(pageSize, show) {
     this.#pageSize = pageSize;
     this.#show = show;
     addEventListener("online", () => {
-      if (this.#failure?.offline) this.retry();
+      if (this.#failure?.reason === "UNREACHABLE") this.retry();
     });
   }
 
-  /** Searches with a photo; a search that is still running is given up. */
-  async start(file) {
-    this.#running?.abort();
-    const running = new AbortController();
-    this.#running = running;
-    this.#file = file;
-    this.#failure = null;
+  /** Searches; a search that is still running is given up. */
+  async run(query) {
+    const running = this.#begin(query);
     const pageSize = await this.#pageSize;
     if (running.signal.aborted) return;
-    this.#show({ name: "loading", file, expected: pageSize });
+    this.#show({ name: "loading", query, expected: pageSize });
     try {
-      const results = await this.#find(file, pageSize, running.signal);
-      if (!running.signal.aborted) this.#show({ name: "results", results });
+      const options = { pageSize, signal: running.signal };
+      const answer = await askPatiently(query, options, (message, seconds) =>
+        this.#show({ name: "waiting", message, seconds }),
+      );
+      if (!running.signal.aborted) this.#show({ name: "results", found: read(query, answer) });
     } catch (error) {
-      if (running.signal.aborted) return;
-      this.#failure = error;
-      this.#show({ name: "error", error });
+      if (!running.signal.aborted) this.#fail(error);
     }
+  }
+
+  /**
+   * @param {Found} found
+   * @returns {Promise<?Found>} the same with one page more; null where another search began
+   * @throws {Error} the API's refusal
+   */
+  async more(found) {
+    const { signal } = this.#running;
+    const pageToken = found.nextPageToken;
+    try {
+      const options = { pageSize: await this.#pageSize, pageToken, signal };
+      const next = read(found.query, await ask(found.query, options), pageToken, found.hits.length);
+      return { ...found, hits: [...found.hits, ...next.hits], nextPageToken: next.nextPageToken };
+    } catch (error) {
+      if (signal.aborted) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Asks why a product was found; once for all of its page.
+   * @param {Found} found
+   * @param {Hit} hit one of those found
+   * @returns {Promise<{explanation?: object, unavailable?: string}>} as the API words both
+   */
+  async explain(found, { pageToken, result }) {
+    const asked = this.#explained;
+    if (!asked.has(pageToken)) {
+      const options = { pageSize: await this.#pageSize, explain: true };
+      const answer = ask(found.query, { ...options, pageToken: pageToken || undefined });
+      asked.set(pageToken, answer);
+      answer.catch(() => asked.delete(pageToken));
+    }
+    const answer = await asked.get(pageToken);
+    const same = resultsOf(answer).find(({ product }) => product.name === result.product.name);
+    return { explanation: same?.explanation, unavailable: answer.explanationUnavailable };
   }
 
   retry() {
-    return this.start(this.#file);
+    return this.run(this.#query);
   }
 
-  cancel() {
+  /** Gives up what is running, if anything is. */
+  cancel({ byHand = false } = {}) {
     this.#running?.abort();
-    this.#show({ name: "idle", cancelled: true });
+    this.#failure = null;
+    this.#show({ name: "idle", cancelled: byHand });
   }
 
-  async #find(file, pageSize, signal) {
-    const photo = await shrink(file);
-    const deadline = Date.now() + PATIENCE_MS;
-    for (;;) {
-      try {
-        return await searchByPhoto(photo, { pageSize, signal });
-      } catch (error) {
-        if (!(error instanceof ApiError) || error.retryAfter === null || Date.now() > deadline) {
-          throw error;
-        }
-        await this.#wait(error, signal);
-      }
-    }
+  #begin(query) {
+    this.#running?.abort();
+    this.#running = new AbortController();
+    this.#query = query;
+    this.#failure = null;
+    this.#explained = new Map();
+    return this.#running;
   }
 
-  /** Counts down, visibly, the seconds that the API asked to be left alone. */
-  async #wait({ message, retryAfter }, signal) {
-    for (let seconds = Math.max(1, retryAfter); seconds > 0; seconds -= 1) {
-      signal.throwIfAborted();
-      this.#show({ name: "waiting", message, seconds });
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-    }
+  #fail(error) {
+    this.#failure = error;
+    if (error.status === 401) this.#show({ name: "locked" });
+    else this.#show({ name: "error", error });
   }
+}
+
+/** @returns {Found} */
+function read(query, answer, pageToken = "", before = 0) {
+  const hits = resultsOf(answer).map((result, index) => ({
+    result,
+    position: before + index,
+    requestId: answer.requestId,
+    pageToken,
+  }));
+  return {
+    query,
+    hits,
+    nextPageToken: answer.nextPageToken ?? "",
+    uncertain: answer.noConfidentMatch ?? false,
+    unexplained: answer.explanationUnavailable ?? "",
+  };
+}
+
+function resultsOf(answer) {
+  return answer.productSearchResults?.results ?? [];
 }

@@ -59,6 +59,7 @@ class StandIn:
         key: the access key that is asked for; "" for none.
         asked: the fields of all searches, without photos; "similar" is the product's id.
         counted: the parameters of all requests for facets.
+        explained_products: titles of those whose match was explained.
         events: what was told.
         sizes: width and height of what was searched in, of all photos.
     """
@@ -72,6 +73,7 @@ class StandIn:
     key: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
     counted: list[dict[str, list[str]]] = field(default_factory=list)
+    explained_products: list[str] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
 
@@ -166,6 +168,7 @@ class StandIn:
             if self.probability is not None:
                 result["matchProbability"] = self.probability / (1 + place)
             if explain and not self.unexplained:
+                self.explained_products.append(result["product"]["displayName"])
                 result["explanation"] = self.explained
         if explain and self.unexplained:
             content["explanationUnavailable"] = self.unexplained

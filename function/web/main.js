@@ -38,7 +38,8 @@ const actions = {
       {
         hits: found.hits,
         subject,
-        explainable: !found.unexplained,
+        // Only photos are explained.
+        explainable: found.query.kind === "photo" && !found.unexplained,
         explain: (one) => search.explain(found, one),
         onSimilar: actions.onSimilar,
       },

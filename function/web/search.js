@@ -9,6 +9,7 @@ import { ask, askPatiently } from "./asking.js";
  * @property {object} result as the API words it: product, score, imageUrl, …
  * @property {number} position among all that were found, from 0
  * @property {string} requestId of the answer that brought it
+ * @property {number} place within its page, from 0
  * @property {string} pageToken of the page that brought it; "" for the first
  *
  * @typedef {import("./query.js").Query} Query
@@ -79,22 +80,21 @@ export class Search {
   }
 
   /**
-   * Asks why a product was found; once for all of its page.
+   * Asks why a product was found, once. Each explanation costs the API as much as a search, so no
+   * other is asked for with it.
    * @param {Found} found
    * @param {Hit} hit one of those found
    * @returns {Promise<{explanation?: object, unavailable?: string}>} as the API words both
    */
-  async explain(found, { pageToken, result }) {
+  explain({ query }, hit) {
     const asked = this.#explained;
-    if (!asked.has(pageToken)) {
-      const options = { pageSize: await this.#pageSize, explain: true };
-      const answer = ask(found.query, { ...options, pageToken: pageToken || undefined });
-      asked.set(pageToken, answer);
-      answer.catch(() => asked.delete(pageToken));
+    const name = hit.result.product.name;
+    if (!asked.has(name)) {
+      const outcome = explain(query, hit);
+      asked.set(name, outcome);
+      outcome.catch(() => asked.delete(name));
     }
-    const answer = await asked.get(pageToken);
-    const same = resultsOf(answer).find(({ product }) => product.name === result.product.name);
-    return { explanation: same?.explanation, unavailable: answer.explanationUnavailable };
+    return asked.get(name);
   }
 
   retry() {
@@ -124,11 +124,21 @@ export class Search {
   }
 }
 
+async function explain(query, { place, pageToken }) {
+  // A token begins right after the products that came with it.
+  const before = place && (await ask(query, { pageSize: place, pageToken: pageToken || undefined }));
+  const begin = (before ? before.nextPageToken : pageToken) || undefined;
+  const answer = await ask(query, { pageSize: 1, pageToken: begin, explain: true });
+  const [result] = resultsOf(answer);
+  return { explanation: result?.explanation, unavailable: answer.explanationUnavailable };
+}
+
 /** @returns {Found} */
 function read(query, answer, pageToken = "", before = 0) {
-  const hits = resultsOf(answer).map((result, index) => ({
+  const hits = resultsOf(answer).map((result, place) => ({
     result,
-    position: before + index,
+    position: before + place,
+    place,
     requestId: answer.requestId,
     pageToken,
   }));

@@ -46,11 +46,19 @@ def test_why_a_product_matched_is_asked_only_on_demand(found_page, stand_in):
     expect(found_page.locator("#legend-text")).to_have_text(
         "The darker a part, the more it added to the similarity. Clear parts added nothing."
     )
-    assert stand_in.asked[1] == {**stand_in.asked[0], "explain": True}
-    # The whole page is explained at once.
+    assert stand_in.asked[1:] == [{"pageSize": 1, "explain": True}]
+    # Each product by itself, from where it stands among those found.
     found_page.keyboard.press("ArrowRight")
+    expect(found_page.locator("#lightbox-position")).to_have_text(f"2 of {FOUND}")
     expect(found_page.locator("#lightbox-product canvas")).to_be_visible()
-    assert len(stand_in.asked) == 2
+    token = stand_in.asked[-1].pop("pageToken")
+    assert token
+    assert stand_in.asked[2:] == [{"pageSize": 1}, {"pageSize": 1, "explain": True}]
+    assert stand_in.explained_products == cards(found_page).locator("h3").all_inner_texts()[:2]
+    # And once.
+    found_page.keyboard.press("ArrowLeft")
+    expect(found_page.locator("#lightbox-product canvas")).to_be_visible()
+    assert len(stand_in.asked) == 4
 
 
 @pytest.mark.parametrize("frame", ["#lightbox-photo", "#lightbox-product"])
@@ -105,6 +113,13 @@ def test_a_shop_that_explains_nothing_offers_nothing(open_page, stand_in):
     expect_results(page)
     open_first(page)
     expect(page.get_by_role("button", name="Show what matched")).not_to_be_visible()
+
+
+def test_what_looks_like_a_product_is_not_explained(found_page):
+    cards(found_page).first.get_by_role("link").click()
+    expect_results(found_page, FOUND - 1)
+    open_first(found_page)
+    expect(found_page.get_by_role("button", name="Show what matched")).not_to_be_visible()
 
 
 def test_without_the_products_own_photo_only_the_searchers_is_explained(found_page, stand_in):

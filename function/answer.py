@@ -126,7 +126,8 @@ def product_answer(product: Product, images: Sequence[ImageRow], links: Links) -
 def index_answer(manifest: Manifest, catalog: ProductCatalog) -> dict[str, Any]:
     """What is indexed, with which model, and how well it did on unseen products.
 
-    Categories and product sets are listed up to MAX_LISTED; where there are more, they are null.
+    Categories, product sets and keys of labels are listed up to MAX_LISTED; where there are more,
+    they are null.
     """
     return {
         "release": manifest.release_id,
@@ -142,6 +143,7 @@ def index_answer(manifest: Manifest, catalog: ProductCatalog) -> dict[str, Any]:
         "counts": {"products": manifest.counts.products, "images": manifest.counts.images},
         "productCategories": _few(catalog.categories(MAX_LISTED + 1)),
         "productSets": _few(catalog.product_sets(MAX_LISTED + 1)),
+        "labelKeys": _few(catalog.label_keys(MAX_LISTED + 1)),
         "evaluation": _camel(manifest.evaluation),
         "calibration": _measured(manifest.calibration) if manifest.calibration else None,
     }

@@ -319,6 +319,10 @@ class ProductCatalog:
         """Return the names of product sets, at most `limit`, in the order of their code points."""
         return self._postings.values("product set", limit)
 
+    def label_keys(self, limit: int) -> list[str]:
+        """Return the keys of labels, at most `limit`, in the order of their code points."""
+        return self._postings.label_keys(limit)
+
     def close(self) -> None:
         """Free the file."""
         self._database.close()

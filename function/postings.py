@@ -92,6 +92,13 @@ class Postings:
         )
         return [value for (value,) in rows]
 
+    def label_keys(self, limit: int) -> list[str]:
+        """Return the first keys of labels in the order of their code points."""
+        rows = self._database.all(
+            "SELECT DISTINCT key FROM posting WHERE kind = 'label' ORDER BY key LIMIT ?", [limit]
+        )
+        return [key for (key,) in rows]
+
 
 def _matching_rows(
     lists: "_Lists", product_of_row: NDArray[np.int32], selection: Selection

@@ -3,6 +3,7 @@
 A field `max_body_bytes` is read from LOOKALIKE_MAX_BODY_BYTES; an empty variable counts as absent.
 """
 
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,11 @@ from .processor import usable_processors
 
 PREFIX = "LOOKALIKE_"
 HERE = Path(__file__).parent
+
+# A host as Content-Security-Policy writes it: nothing in it can begin another source or directive.
+_HOST = re.compile(
+    r"(https?://)?(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE
+)
 
 # Of the server, beside those that searches hold: for health checks, pages, uploads and refusals.
 SPARE_THREADS = 6
@@ -67,6 +73,13 @@ def parse_origins(text: str) -> tuple[str, ...]:
         if origin != "*" and (scheme not in ("http", "https") or not host or "/" in host):
             raise BadSetting("origins like https://shop.example, with no path")
     return origins
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = _list(text)
+    if not all(host == "*" or _HOST.fullmatch(host) for host in hosts):
+        raise BadSetting("hosts like img.shop.example, *.shop.example or https://cdn.example, or *")
+    return hosts
 
 
 def _url(text: str) -> str:
@@ -161,6 +174,16 @@ class Settings:
             _url,
             "address of the root's images/ for browsers, as of a CDN; without it the function's "
             "own /v1/images/ is given out",
+        ),
+    )
+    # Any host: a catalogue may name many, and they change with the release. The page runs no script
+    # but its own, so there is none that could tell a stranger's host anything by way of a picture.
+    image_hosts: tuple[str, ...] = field(
+        default=("*",),
+        metadata=_from(
+            _hosts,
+            "hosts whose pictures the demo page may show, beside the function's own, the image "
+            "base URL's and the logo's; separated by commas, * means any",
         ),
     )
     branding: Path = field(

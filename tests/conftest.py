@@ -9,8 +9,8 @@ from jaxtyping import install_import_hook
 # Array shapes written as types are checked at every call while tests run.
 install_import_hook("trainer", "beartype.beartype")
 
-# The GCS emulator, a small release, a browser.
-pytest_plugins = ["tests.gcs", "tests.releases", "tests.browser", "tests.server"]
+# The GCS emulator, a small release, a browser, the function, its page.
+pytest_plugins = ["tests.gcs", "tests.releases", "tests.browser", "tests.server", "tests.pages"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

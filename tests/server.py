@@ -117,10 +117,14 @@ def run_function(
     source: Path = SOURCE,
     python: Path | str = sys.executable,
     threads: str = "8",
+    port: int = 0,
     **settings: str,
 ) -> Iterator[RunningFunction]:
-    """Start the function with these LOOKALIKE_ settings, until it listens; end it afterwards."""
-    port = free_port()
+    """Start the function with these LOOKALIKE_ settings, until it listens; end it afterwards.
+
+    Without a `port` it gets one that is free.
+    """
+    port = port or free_port()
     command = [str(python), "-m", "functions_framework", "--source", str(source)]
     command += ["--target", "lookalike", "--host", "127.0.0.1", "--port", str(port)]
     environment = {

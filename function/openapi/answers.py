@@ -133,6 +133,7 @@ ANSWERS: dict[str, Schema] = {
             "counts": structure({"products": WHOLE, "images": WHOLE}),
             "productCategories": _NAMES_OR_NULL,
             "productSets": _NAMES_OR_NULL,
+            "labelKeys": _NAMES_OR_NULL,
             "evaluation": {
                 "type": "object",
                 "additionalProperties": True,

@@ -8,8 +8,10 @@ GET  /branding.json          the shop's title, logo, colour and number of result
 import json
 import mimetypes
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Request, Response
 from werkzeug.routing import Rule
@@ -21,10 +23,17 @@ from .context import REVALIDATE, Context, cacheable, route
 
 WEB = Path(__file__).parents[1] / "web"
 
-# The page needs only what lies beside it; pictures may come from wherever the shop keeps them.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src * data: blob:; "
-    "object-src 'none'; base-uri 'none'; form-action 'none'"
+# All that the page uses, and nothing else. It never writes HTML, so no text can become a script.
+_POLICY = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'self'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
 )
 
 # What branding.toml holds, with the type of each.
@@ -43,7 +52,11 @@ class PageRoutes:
     """The page, its files and its branding."""
 
     def __init__(self, context: Context) -> None:
-        self._branding = _read_branding(context.settings.branding)
+        settings = context.settings
+        branding = _read_branding(settings.branding)
+        self._branding = json.dumps(branding).encode()
+        addresses = (settings.image_base_url, branding.get("logo", ""))
+        self._policy = content_security_policy(settings.image_hosts, addresses)
 
     def rules(self) -> list[Rule]:
         """Return what is answered here."""
@@ -54,7 +67,9 @@ class PageRoutes:
         ]
 
     def _page(self, exchange: Exchange, name: str = "index.html") -> Response:
-        return cacheable(_page_file(exchange.request, name), REVALIDATE)
+        response = _page_file(exchange.request, name)
+        response.headers["Content-Security-Policy"] = self._policy
+        return cacheable(response, REVALIDATE)
 
     def _brand(self, exchange: Exchange) -> Response:
         return cacheable(Response(self._branding, mimetype="application/json"), REVALIDATE)
@@ -71,14 +86,24 @@ def _page_file(request: Request, name: str) -> Response:
     if path is None or not path.is_file():
         raise NotFound(f"There is no {request.path} here.", reason="ROUTE_NOT_FOUND")
     kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-    response = Response(path.read_bytes(), mimetype=kind or "application/octet-stream")
-    if path.suffix == ".html":
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    return response
+    return Response(path.read_bytes(), mimetype=kind or "application/octet-stream")
 
 
-def _read_branding(path: Path) -> bytes:
-    """Read branding.toml, once, as the JSON that the page asks for.
+def content_security_policy(hosts: Iterable[str], addresses: Iterable[str]) -> str:
+    """Return what the page may do, as a Content-Security-Policy.
+
+    Args:
+        hosts: that pictures may come from, as the policy writes them; "*" means any.
+        addresses: of pictures, whose hosts are allowed too; those without a host count for nothing.
+    """
+    parts = [urlsplit(address) for address in addresses]
+    origins = [f"{part.scheme}://{part.netloc}" for part in parts if part.scheme and part.netloc]
+    pictures = ("'self'", "data:", "blob:", *dict.fromkeys([*hosts, *origins]))
+    return "; ".join((*_POLICY, f"img-src {' '.join(pictures)}"))
+
+
+def _read_branding(path: Path) -> dict[str, Any]:
+    """Read branding.toml, once.
 
     Raises:
         BadSetting: the file is missing, is no TOML, or holds an unknown key or a wrong type.
@@ -95,4 +120,4 @@ def _read_branding(path: Path) -> bytes:
             raise BadSetting(f"{path}: {key}: expected {kind.__name__}; found {value!r}.")
     if not 1 <= values.get("results", 1) <= 100:
         raise BadSetting(f"{path}: results: expected 1 to 100; found {values['results']}.")
-    return json.dumps(values).encode()
+    return values

@@ -8,7 +8,8 @@ const DEFAULT_RESULTS = 12;
  */
 export async function applyBranding() {
   try {
-    const { title, logo, accent, results } = await (await fetch("branding.json")).json();
+    const response = await fetch("branding.json");
+    const { title, logo, accent, results } = await response.json();
     if (title) showTitle(title);
     if (logo) showLogo(logo);
     if (accent && CSS.supports("color", accent)) showAccent(accent);

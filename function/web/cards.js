@@ -1,23 +1,41 @@
 /** One product as the grid shows it, and the frame that every picture of the page stands in. */
 
+import { addressOf } from "./query.js";
+
 /**
- * @param {object} result one of the API's results
- * @param {() => void} onOpen called when someone wants to see it large
+ * @param {import("./search.js").Hit} hit
+ * @param {{onOpen: (hit: object) => void, onSimilar: (hit: object) => void}} actions called when
+ *   someone wants to see it large, or what looks like it
  * @returns {HTMLLIElement}
  */
-export function card(result, onOpen) {
+export function card(hit, { onOpen, onSimilar }) {
+  const { result } = hit;
   const item = cloneTemplate("card");
   const title = titleOf(result);
   const frame = item.querySelector(".frame");
   frame.setAttribute("aria-label", `Enlarge ${title}`);
-  frame.addEventListener("click", onOpen);
+  frame.addEventListener("click", () => onOpen(hit));
   fillFrame(frame, [result.thumbnailUrl, result.imageUrl], title);
   item.querySelector("h3").textContent = title;
   item.querySelector(".category").textContent = result.product.productCategory;
   item.querySelector(".price").textContent = result.product.price;
-  item.querySelector(".number").textContent = `${similarity(result)} similar`;
-  item.querySelector(".track span").style.inlineSize = similarity(result);
+  item.querySelector(".number").textContent = likeness(result);
+  item.querySelector(".track span").style.inlineSize = percent(
+    result.matchProbability ?? similar(result),
+  );
+  linkToSimilar(item.querySelector(".alike"), hit, onSimilar);
   return item;
+}
+
+/** Makes a link lead to what looks like a product: within the page, or in a tab of its own. */
+export function linkToSimilar(link, hit, onSimilar) {
+  link.href = addressOf({ kind: "similar", id: idOf(hit.result), filters: {} });
+  link.setAttribute("aria-label", `More like ${titleOf(hit.result)}`);
+  link.onclick = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    onSimilar(hit);
+  };
 }
 
 /** @returns {HTMLLIElement} the place of a product that has not arrived yet */
@@ -54,13 +72,33 @@ export function fillFrame(frame, addresses, text) {
   }
 }
 
+/** @returns {string} the product's id in the shop */
+export function idOf({ product }) {
+  return product.name.replace(/^products\//, "");
+}
+
 export function titleOf({ product }) {
-  return product.displayName || product.name.replace(/^products\//, "");
+  return product.displayName || idOf({ product });
 }
 
 /** The score, a cosine, as per cent. Below zero nothing is similar in any sense people know. */
-export function similarity({ score }) {
-  return `${Math.round(Math.min(Math.max(score, 0), 1) * 100)}%`;
+export function similarity(result) {
+  return percent(similar(result));
+}
+
+/** @returns {string} how sure it is that this is the product, or else how similar it looks */
+export function likeness(result) {
+  const { matchProbability } = result;
+  if (matchProbability === undefined) return `${similarity(result)} similar`;
+  return `${percent(matchProbability)} likely the same product`;
+}
+
+function similar({ score }) {
+  return Math.min(Math.max(score, 0), 1);
+}
+
+function percent(part) {
+  return `${Math.round(part * 100)}%`;
 }
 
 function cloneTemplate(id) {

@@ -1,9 +1,16 @@
 /** Shows each state of a search in the page's own elements, to eyes and to screen readers. */
 
+import { hasKey } from "./access.js";
+import { announce } from "./announce.js";
+import { LookalikeError } from "./lookalike.js";
 import { card, skeleton } from "./cards.js";
 
 const byId = (id) => document.getElementById(id);
 const grid = byId("grid");
+
+// Most answers come sooner; who waits for longer is told that it goes on.
+const SLOW_MS = 4000;
+let slow = 0;
 
 const presenters = {
   idle({ cancelled }) {
@@ -11,9 +18,14 @@ const presenters = {
     grid.replaceChildren();
   },
 
-  loading({ expected }) {
+  loading({ expected, refined }) {
     announce("Searching…");
     head("Searching…");
+    slow = setTimeout(() => {
+      announce("This takes longer than usual. The search goes on.");
+      notice({ remark: "This takes longer than usual. The search goes on." });
+    }, SLOW_MS);
+    if (refined && grid.querySelector(".card:not(.skeleton)")) return;
     grid.replaceChildren(...Array.from({ length: expected }, skeleton));
     scrollTo({ top: 0 });
   },
@@ -24,18 +36,35 @@ const presenters = {
     notice({ remark: `${message} Trying again in ${seconds} s.` });
   },
 
-  results({ results, onOpen }) {
-    const found = `${results.length} similar product${results.length === 1 ? "" : "s"}`;
-    announce(`${found} found.`);
-    head(found);
-    grid.replaceChildren(...results.map((result, position) => card(result, () => onOpen(position))));
+  results({ found, actions }) {
+    const doubt = "Nothing here is certainly it; these come nearest.";
+    announce(found.uncertain ? doubt : `${headingOf(found)} found.`);
+    head(headingOf(found));
+    notice({ remark: found.uncertain ? doubt : "" });
+    grid.replaceChildren(...found.hits.map((hit) => card(hit, actions)));
   },
 
-  empty() {
+  empty({ found }) {
     announce("No similar products found.");
     head("Nothing similar found");
-    notice({ remark: "Try a photo that shows one product, close up and in good light." });
+    const filtered = Object.keys(found.query.filters).length > 0;
+    notice({
+      remark: filtered
+        ? "No product fits all of these filters."
+        : "Try a photo that shows one product, close up and in good light.",
+    });
     grid.replaceChildren();
+  },
+
+  locked() {
+    announce("");
+    head("An access key is needed");
+    grid.replaceChildren();
+    notice({
+      problem: hasKey() ? "This key was not accepted." : "This shop answers to who has its key.",
+      remark: "The key is kept until you close this tab.",
+    });
+    byId("key").focus();
   },
 
   error({ error }) {
@@ -43,43 +72,55 @@ const presenters = {
     head("The search did not work");
     grid.replaceChildren();
     const retryable = mayWorkNextTime(error);
-    notice({ problem: error.message, remark: adviceFor(error, retryable) });
+    notice({ problem: messageOf(error), remark: adviceFor(error, retryable) });
     byId("retry").hidden = !retryable;
   },
 };
 
 /**
  * @param {import("./search.js").State} state
- * @param {(position: number) => void} onOpen called when someone wants to see a product large
+ * @param {object} context
+ * @param {boolean} context.refined whether photo or product are those of the search before
+ * @param {object} context.actions as `card` takes them
  */
-export function show(state, onOpen) {
-  const name = state.name === "results" && !state.results.length ? "empty" : state.name;
+export function show(state, { refined, actions }) {
+  clearTimeout(slow);
+  const name = state.name === "results" && !state.found.hits.length ? "empty" : state.name;
   const busy = name === "loading" || name === "waiting";
   const focused = document.activeElement;
   byId("page").dataset.state = name;
   byId("results").setAttribute("aria-busy", String(busy));
   byId("cancel").hidden = !busy;
   byId("retry").hidden = true;
+  byId("key-form").hidden = name !== "locked";
+  byId("request").hidden = name !== "results";
   notice({});
-  presenters[name]({ ...state, onOpen });
+  showMore(name === "results" && state.found.nextPageToken !== "");
+  presenters[name]({ ...state, refined, actions });
   // What had the focus may be gone; the keyboard must not be thrown back to the page's beginning.
-  if (focused !== document.body && !focused.checkVisibility()) {
+  if (focused !== document.body && !(focused.isConnected && focused.checkVisibility())) {
     (name === "idle" ? byId("choose") : byId("results")).focus({ preventScroll: true });
   }
 }
 
-/** Shows the photo that is searched with. */
-export function showPhoto(address) {
-  const image = byId("photo-image");
-  const missing = byId("photo-missing");
-  byId("photo").hidden = false;
-  image.hidden = false;
-  missing.hidden = true;
-  image.onerror = () => {
-    image.hidden = true;
-    missing.hidden = false;
-  };
-  image.src = address;
+/** Adds the products of a further page, and leads the keyboard to the first of them. */
+export function append(found, before, actions) {
+  const added = found.hits.slice(before).map((hit) => card(hit, actions));
+  grid.append(...added);
+  head(headingOf(found));
+  announce(`${added.length} more products.`);
+  showMore(found.nextPageToken !== "");
+  added[0]?.querySelector(".frame").focus();
+}
+
+/** @param {boolean} there whether there are more products to show */
+export function showMore(there, { busy = false, problem = "" } = {}) {
+  byId("more-area").hidden = !there;
+  // A disabled button would lose the focus.
+  byId("more").setAttribute("aria-disabled", String(busy));
+  byId("more").textContent = busy ? "Loading…" : "Show more";
+  byId("more-problem").textContent = problem;
+  if (problem) announce(problem);
 }
 
 /** @param {{counts: {products: number, images: number}, modelVersion: string}} index */
@@ -88,14 +129,19 @@ export function showCounts({ counts, modelVersion }) {
   byId("counts").textContent = `${products} products, ${images} photos · model ${modelVersion}`;
 }
 
-function head(text) {
-  byId("results-heading").textContent = text;
+/** @returns {string} what went wrong, in words for people */
+export function messageOf(error) {
+  if (isOffline(error)) return "You are offline.";
+  return error instanceof LookalikeError ? error.message : "Something on this page went wrong.";
 }
 
-function announce(text) {
-  const status = byId("status");
-  // Writing the same text again would make a screen reader say it again.
-  if (status.textContent !== text) status.textContent = text;
+function headingOf({ hits, uncertain }) {
+  if (uncertain) return "No certain match";
+  return `${hits.length} similar product${hits.length === 1 ? "" : "s"}`;
+}
+
+function head(text) {
+  byId("results-heading").textContent = text;
 }
 
 function notice({ problem = "", remark = "" }) {
@@ -104,14 +150,17 @@ function notice({ problem = "", remark = "" }) {
   byId("remark").textContent = remark;
 }
 
+function isOffline({ reason }) {
+  return reason === "UNREACHABLE" && !navigator.onLine;
+}
+
 /** What the API refused once for the photo's sake, it will refuse again. */
-function mayWorkNextTime(error) {
-  return !(error.status >= 400 && error.status < 500) || error.status === 429;
+function mayWorkNextTime({ status = 0 }) {
+  return status === 0 || status === 429 || status >= 500;
 }
 
 function adviceFor(error, retryable) {
-  if (error.reason === "UNREACHABLE") {
-    return "Check your connection. The search goes on by itself when it is back.";
-  }
+  if (isOffline(error)) return "The search goes on by itself as soon as you are connected again.";
+  if (error.reason === "UNREACHABLE") return "Check your connection, then try again.";
   return retryable ? "Please try again in a moment." : "Please choose another photo.";
 }

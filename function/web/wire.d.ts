@@ -316,6 +316,8 @@ export type Index = {
   productCategories: Array<string> | null;
   /** null where there are more than 100. */
   productSets: Array<string> | null;
+  /** null where there are more than 100. */
+  labelKeys: Array<string> | null;
   /** How well it did on products that it was not trained on. */
   evaluation: Record<string, unknown>;
   /** What matchProbability and noConfidentMatch were measured to mean. */

@@ -121,7 +121,10 @@ def test_a_token_of_an_older_index_says_so(running_function: RunningFunction) ->
     assert version in message
 
 
-def test_the_index_lists_its_categories_and_sets(running_function: RunningFunction) -> None:
+def test_the_index_lists_its_categories_sets_and_keys_of_labels(
+    running_function: RunningFunction,
+) -> None:
     index = running_function.get("/v1/index").json()
     assert index["productCategories"] == ["shapes"]
     assert index["productSets"] == ["first"]
+    assert index["labelKeys"] == ["shape"]

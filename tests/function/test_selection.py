@@ -71,12 +71,18 @@ def test_more_exclusions_than_one_query_can_name() -> None:
     assert np.flatnonzero(mask).tolist() == list(range(1, 2500, 2))
 
 
-def test_categories_and_sets_are_listed_in_order_up_to_a_limit() -> None:
-    products = [Product(f"p{n}", category=f"c{n % 5}", product_sets=("b", "a")) for n in range(9)]
+def test_categories_sets_and_keys_of_labels_are_listed_in_order_up_to_a_limit() -> None:
+    labels = (("style", "kids"), ("color", "red"), ("color", "blue"))
+    products = [
+        Product(f"p{n}", category=f"c{n % 5}", product_sets=("b", "a"), labels=labels)
+        for n in range(9)
+    ]
     with catalog_of(products) as catalog:
         assert catalog.categories(10) == ["c0", "c1", "c2", "c3", "c4"]
         assert catalog.categories(2) == ["c0", "c1"]
         assert catalog.product_sets(10) == ["a", "b"]
+        assert catalog.label_keys(10) == ["color", "style"]
+        assert catalog.label_keys(1) == ["color"]
 
 
 def test_two_products_are_not_confused_by_words_that_lie_in_different_fields() -> None:

@@ -28,6 +28,10 @@ GOOD = {
     "api_keys": ("/secrets/keys", Path("/secrets/keys")),
     "source_buckets": ("photos,more-photos", ("photos", "more-photos")),
     "image_base_url": ("https://cdn.example/images/", "https://cdn.example/images"),
+    "image_hosts": (
+        "*.shop.example,https://cdn.example:8443",
+        ("*.shop.example", "https://cdn.example:8443"),
+    ),
     "branding": ("/etc/branding.toml", Path("/etc/branding.toml")),
 }
 
@@ -39,6 +43,12 @@ BAD = {
     "max_image_pixels": ["٣"],
     "cors_origins": ["shop.example", "https://shop.example/path", "ftp://shop.example", "https://"],
     "image_base_url": ["cdn.example"],
+    "image_hosts": [
+        "cdn.example/images",
+        "a.example; script-src *",
+        "data:",
+        "ftp://a.example",
+    ],
 }
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 import function
-from function.openapi import document
+from function.openapi.document import document
 from tests.ports import free_port
 from tests.releases import PRODUCTS, TinyRelease
 from tests.server import RunningFunction, run_function

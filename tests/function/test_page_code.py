@@ -75,7 +75,7 @@ def run_javascript(page: Page, text: str) -> dict:
     body = body.replace('lookalike.js";', 'lookalike.js");', 1)
     answer: dict = page.evaluate(
         """async ([body, bytes]) => {
-          const photo = new File([new Uint8Array(bytes)], "photo.jpg");
+          const photo = new File([new Uint8Array(bytes)], "photo.jpg", { type: "image/jpeg" });
           const AsyncFunction = (async () => {}).constructor;
           return new AsyncFunction("photo", "apiKey", `${body}; return answer;`)(photo, "");
         }""",

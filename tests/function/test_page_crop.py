@@ -129,7 +129,8 @@ def test_a_phone_makes_room_for_the_box_and_fingers_draw_it(open_page, witness):
     with page.expect_response(SEARCH):
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     assert witness.asked[-1]["boundingPoly"] == polygon(0.4, 0.4, 1, 1)
-    page.get_by_role("button", name="Done").tap()
+    expect_results(page)
+    page.get_by_role("button", name="Done").click()
     expect(page.get_by_role("button", name="Crop")).to_be_visible()
     again = page.locator("#stage").bounding_box()
     assert again is not None

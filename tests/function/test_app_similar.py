@@ -88,7 +88,8 @@ def test_what_cannot_be_answered_is_refused(
 
 
 def test_only_post_searches(running_function: RunningFunction) -> None:
-    assert reason(running_function.get("/v1/products/p1:similar")) == "PRODUCT_NOT_FOUND"
+    got = running_function.get("/v1/products/p1:similar")
+    assert (got.status, reason(got)) == (405, "METHOD_NOT_ALLOWED")
     other = running_function.request("POST", "/v1/products/p1", b"")
     assert (other.status, reason(other)) == (405, "METHOD_NOT_ALLOWED")
 
@@ -149,5 +150,10 @@ def test_ids_may_hold_slashes_and_colons(oddly_named: RunningFunction, name: str
     assert sorted(found(similar(oddly_named, name))) == others
     # As browsers escape it: slash and colon too.
     path = f"/v1/products/{quote(name, safe='')}"
-    assert oddly_named.get(path).json()["name"] == f"products/{name}"
+    # An address that ends in a method's name is that method's.
+    got = oddly_named.get(path)
+    if name.endswith(":similar"):
+        assert got.status == 405
+    else:
+        assert got.json()["name"] == f"products/{name}"
     assert sorted(found(oddly_named.request("POST", f"{path}:similar", b""))) == others

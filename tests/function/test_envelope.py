@@ -6,13 +6,14 @@ from collections.abc import Callable
 import pytest
 from flask import Flask, Response, request
 from flask.testing import FlaskClient
+from werkzeug.exceptions import BadRequest as MalformedRequest
 from werkzeug.exceptions import Forbidden
 
 from function.admission import Admission
 from function.envelope import Envelope, Exchange, json_response
 from function.errors import FunctionError, ReleaseError
 from function.metrics import Metrics
-from function.storage import StorageError
+from function.storage import NotFoundInStorage, StorageError
 
 SECRET = "the text of an internal exception"  # noqa: S105 - no password
 
@@ -52,6 +53,23 @@ def raising(error: Exception) -> Callable[[Exchange], Response]:
         raise error
 
     return handle
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (MalformedRequest(SECRET), 400, "BAD_REQUEST"),
+        (NotFoundInStorage(SECRET), 503, "NOT_IN_STORAGE"),
+        (RuntimeError(SECRET), 500, "INTERNAL"),
+    ],
+)
+def test_what_no_handler_foresaw_has_a_reason_too(
+    error: Exception, status: int, reason: str
+) -> None:
+    answer = client_of(raising(error)).get("/")
+    told = answer.json["error"]
+    assert (answer.status_code, told["details"][0]["reason"]) == (status, reason)
+    assert SECRET not in answer.text
 
 
 @pytest.mark.parametrize(

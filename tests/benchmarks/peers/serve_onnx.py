@@ -32,7 +32,7 @@ index.set_ef(EF)
 def search(image: UploadFile) -> dict[str, list[dict[str, object]]]:
     photo = Image.open(BytesIO(image.file.read())).convert("RGB")
     pixels = np.asarray(photo.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
-    (vector,) = session.run(None, {"pixels": pixels[None]})
+    (vector,) = session.run(["embedding"], {"pixels": pixels[None]})
     rows, distances = index.knn_query(vector, 40, num_threads=1)
     results: dict[str, dict[str, object]] = {}
     for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True):

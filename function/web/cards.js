@@ -21,7 +21,7 @@ export function card(hit, { onOpen, onSimilar }) {
   item.querySelector(".price").textContent = result.product.price;
   item.querySelector(".number").textContent = likeness(result);
   item.querySelector(".track span").style.inlineSize = percent(
-    result.matchProbability ?? similar(result),
+    isLikely(result) ? result.matchProbability : similar(result),
   );
   linkToSimilar(item.querySelector(".alike"), hit, onSimilar);
   return item;
@@ -86,11 +86,18 @@ export function similarity(result) {
   return percent(similar(result));
 }
 
-/** @returns {string} how sure it is that this is the product, or else how similar it looks */
+/** @returns {string} how likely this is the product, where it is rather than not; or how similar */
 export function likeness(result) {
-  const { matchProbability } = result;
-  if (matchProbability === undefined) return `${similarity(result)} similar`;
-  return `${percent(matchProbability)} likely the same product`;
+  return isLikely(result) ? probability(result) : `${similarity(result)} similar`;
+}
+
+/** @returns {string} how likely this is the product; "" where that is not known */
+export function probability({ matchProbability: part }) {
+  return part === undefined ? "" : `${percent(part)} likely the same product`;
+}
+
+function isLikely({ matchProbability = 0 }) {
+  return matchProbability >= 0.5;
 }
 
 function similar({ score }) {

@@ -1,6 +1,6 @@
 /** The large view: what was searched with beside one product, why they match, and the next one. */
 
-import { fillFrame, likeness, linkToSimilar, similarity, titleOf } from "./cards.js";
+import { fillFrame, linkToSimilar, probability, similarity, titleOf } from "./cards.js";
 import { heat } from "./heatmap.js";
 
 const byId = (id) => document.getElementById(id);
@@ -125,9 +125,8 @@ function legendOf({ product }) {
 /** @returns {Array<HTMLElement>} name–value groups for the description list */
 function facts(result) {
   const { productCategory, price, productLabels = [] } = result.product;
-  const match = result.matchProbability === undefined ? "" : likeness(result);
   const pairs = [
-    ["Match", match],
+    ["Match", probability(result)],
     ["Similarity", similarity(result)],
     ["Category", productCategory],
     ["Price", price],

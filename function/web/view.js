@@ -37,8 +37,8 @@ const presenters = {
   },
 
   results({ found, actions }) {
-    const doubt = "Nothing here is certainly it; these come nearest.";
-    announce(found.uncertain ? doubt : `${headingOf(found)} found.`);
+    const doubt = "Whether one of them is the very product is not certain.";
+    announce(`${headingOf(found)} found. ${found.uncertain ? doubt : ""}`);
     head(headingOf(found));
     notice({ remark: found.uncertain ? doubt : "" });
     grid.replaceChildren(...found.hits.map((hit) => card(hit, actions)));
@@ -135,8 +135,7 @@ export function messageOf(error) {
   return error instanceof LookalikeError ? error.message : "Something on this page went wrong.";
 }
 
-function headingOf({ hits, uncertain }) {
-  if (uncertain) return "No certain match";
+function headingOf({ hits }) {
   return `${hits.length} similar product${hits.length === 1 ? "" : "s"}`;
 }
 

@@ -86,12 +86,12 @@ export function similarity(result) {
   return percent(similar(result));
 }
 
-/** @returns {string} how likely this is the product, where it is rather than not; or how similar */
+/** How likely this is the product, where it probably is; or how similar. */
 export function likeness(result) {
   return isLikely(result) ? probability(result) : `${similarity(result)} similar`;
 }
 
-/** @returns {string} how likely this is the product; "" where that is not known */
+/** How likely this is the product; "" where nobody knows. */
 export function probability({ matchProbability: part }) {
   return part === undefined ? "" : `${percent(part)} likely the same product`;
 }

@@ -47,6 +47,9 @@ demo: setup  ## photos, training, release and a running shop window at 127.0.0.1
 test: browser  ## pass the tests
 	.venv/bin/pytest $(TESTS)
 
+test-slow: browser  ## pass those that would make the others wait: all states of the page, the API's description
+	.venv/bin/pytest -m slow $(TESTS)
+
 # The page's tests need a browser: the one that is there, or Playwright's own, or the distribution's.
 browser: EXTRAS = dev
 browser: setup
@@ -91,10 +94,10 @@ types: setup  ## write the client's TypeScript types anew from the API's descrip
 # As in the tests, with twenty times the examples.
 conformance: EXTRAS = dev
 conformance: setup  ## hold the real server to its OpenAPI document for some minutes
-	SCHEMATHESIS_EXAMPLES=500 .venv/bin/pytest --timeout=0 tests/function/test_openapi_conformance.py
+	SCHEMATHESIS_EXAMPLES=500 .venv/bin/pytest -m slow --timeout=0 tests/function/test_openapi_conformance.py
 
 hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test browser check bench-serving peers bench-trainer format types conformance hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving peers bench-trainer format types conformance hooks

@@ -10,9 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from function.release import IMAGES
 from tests.releases import PRODUCTS, TinyRelease
 from tests.server import RunningFunction
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "25")
 

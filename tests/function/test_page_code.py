@@ -3,9 +3,12 @@
 import json
 import subprocess
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.pages import KEY, cards, choose, expect_results, photo
+
+pytestmark = pytest.mark.slow
 
 
 def code(page: Page, language: str) -> str:

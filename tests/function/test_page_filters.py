@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 from function.filters import And, Filter, Label, Or, parse_filter
 from tests.pages import FOUND, cards, choose, expect_results
 
+pytestmark = pytest.mark.slow
+
 LISTED = 6
 
 # Any text but half a surrogate pair, and often what the language has for itself.

@@ -8,6 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.pages import DESK, FOUND, PHONE, SEARCH, cards, choose, expect_results, photo, refuse
 
+pytestmark = pytest.mark.slow
+
 
 def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
     """Press the key until the target has the focus."""

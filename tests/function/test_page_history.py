@@ -2,9 +2,12 @@
 
 from urllib.parse import parse_qsl, urlsplit
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.pages import DESK, FOUND, cards, choose, expect_results
+
+pytestmark = pytest.mark.slow
 
 
 def query(page: Page) -> list[tuple[str, str]]:

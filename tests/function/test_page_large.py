@@ -6,6 +6,8 @@ from playwright.sync_api import Page, expect
 from tests.pages import FOUND, cards, choose, expect_results
 from tests.witness import GRID
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_large_view_shows_both_pictures(page):
     choose(page)

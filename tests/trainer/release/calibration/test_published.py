@@ -26,6 +26,8 @@ from trainer.training.experiment import Experiment
 from trainer.training.loop import train
 from trainer.training.run import Run
 
+pytestmark = pytest.mark.slow
+
 IMAGE_SIZE = 32
 FROZEN = Experiment(
     architecture="resnet18",

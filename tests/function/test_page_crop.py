@@ -10,6 +10,8 @@ from tests.pages import DESK, PHONE, SEARCH, choose, expect_results, photo
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
+pytestmark = pytest.mark.slow
+
 
 def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Drag over the photo, in fractions of it."""

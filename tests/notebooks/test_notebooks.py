@@ -56,6 +56,7 @@ def test_every_notebook_is_executed_by_a_test() -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("name", "pictures"), [("train_an_embedder", 6), ("inspect_a_release", 4)])
+@pytest.mark.slow
 def test_a_notebook_runs_from_its_first_cell_to_its_last(
     name: str, pictures: int, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_the_same_demo_again_repeats_nothing(outcome: Any, root: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_demo_cut_off_after_training_goes_on_from_there(outcome: Any, root: Path) -> None:
     (root / "demo.json").unlink()
     (root / "current.json").unlink()

@@ -56,6 +56,7 @@ def test_the_loss_takes_the_options() -> None:
     assert set(EXPERIMENT.loss_options) <= set(default_options(EXPERIMENT.loss))
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_in_small(tmp_path: Path) -> None:
     write_studio_catalog(tmp_path / "shop", products=8, photos_per_product=2, image_size=32)
     small = replace(

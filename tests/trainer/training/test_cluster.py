@@ -127,6 +127,7 @@ def arrays(run: str) -> dict[str, np.ndarray]:
 
 # Four trainings, of which each may wait for two others' compilers.
 @pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns_and_a_killed_one_changes_nothing(
     pair: Callable[[str], Pair], shop: Path, tmp_path: Path
 ) -> None:

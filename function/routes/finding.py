@@ -8,11 +8,13 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import photo
+from ..answer import search_answer
 from ..api import SearchRequest
 from ..connection import has_left
 from ..envelope import Exchange
@@ -31,7 +33,7 @@ class Finder:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def find(
+    def answer(
         self,
         exchange: Exchange,
         engine: SearchEngine,
@@ -39,8 +41,8 @@ class Finder:
         deadline: float,
         *,
         is_admitted: bool = False,
-    ) -> SearchResult:
-        """Return what is found.
+    ) -> dict[str, Any]:
+        """Return what is found, in the API's words.
 
         Args:
             exchange: of the caller, who may leave; told the stages' times.
@@ -54,6 +56,25 @@ class Finder:
             FunctionError: there is no such product, the photo cannot be had or read, there is no
                 turn, or no time left.
         """
+        result = self._find(exchange, engine, query, deadline, is_admitted)
+        return search_answer(
+            result,
+            engine.manifest,
+            self._context.links(exchange),
+            request_id=exchange.request_id,
+            timings_ms=exchange.stopwatch.timings_ms,
+            # None only where nothing is searched for.
+            cold_start=bool(exchange.cold_start),
+        )
+
+    def _find(
+        self,
+        exchange: Exchange,
+        engine: SearchEngine,
+        query: SearchRequest,
+        deadline: float,
+        is_admitted: bool,
+    ) -> SearchResult:
         stage = exchange.stopwatch.stage
         content = query.content
         if query.product_id:

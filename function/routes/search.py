@@ -11,7 +11,6 @@ from functools import partial
 from flask import Request, Response
 from werkzeug.routing import Rule
 
-from ..answer import search_answer
 from ..api import SearchRequest, parse_search, parse_similar
 from ..envelope import Exchange, json_response
 from .context import Context, route
@@ -46,13 +45,5 @@ class SearchRoutes:
         # A slow upload is the client's own time.
         deadline = time.monotonic() + self._context.settings.deadline_seconds
         engine = self._context.worker.get().engine
-        result = self._finder.find(exchange, engine, query, deadline)
-        answer = search_answer(
-            result,
-            engine.manifest,
-            self._context.links(exchange),
-            request_id=exchange.request_id,
-            timings_ms=exchange.stopwatch.timings_ms,
-            cold_start=exchange.cold_start,
-        )
+        answer = self._finder.answer(exchange, engine, query, deadline)
         return json_response(query.mask.of(answer))

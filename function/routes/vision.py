@@ -5,7 +5,6 @@ import time
 from flask import Response
 from werkzeug.routing import Rule
 
-from ..answer import search_answer
 from ..body import read_json
 from ..envelope import Exchange, json_response
 from ..errors import BadRequest, FunctionError
@@ -43,7 +42,7 @@ class VisionRoutes:
             try:
                 with exchange.stopwatch.stage("parse"):
                     item = parse_item(value, batch.parent)
-                result = self._finder.find(
+                answer = self._finder.answer(
                     exchange, engine, item.search, deadline, is_admitted=is_admitted
                 )
             except FunctionError as error:
@@ -52,13 +51,5 @@ class VisionRoutes:
                 answers.append(error_answer(error))
                 continue
             is_admitted = True
-            found = search_answer(
-                result,
-                engine.manifest,
-                self._context.links(exchange),
-                request_id=exchange.request_id,
-                timings_ms=exchange.stopwatch.timings_ms,
-                cold_start=exchange.cold_start,
-            )
-            answers.append(item_answer(item, found["productSearchResults"]))
+            answers.append(item_answer(item, answer["productSearchResults"]))
         return json_response({"responses": answers})

@@ -2,59 +2,23 @@
 
 import base64
 import json
-import os
-import re
-import shutil
 import struct
 import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from function.release import IMAGES, release_prefix
-from function.storage import open_storage
-from tests.gcs import make_bucket
+from function.release import IMAGES
+from tests.answers import PHOTO, assert_refused, picture, results
 from tests.releases import TinyRelease, draw_photo
-from tests.server import Answer, RunningFunction, run_function
+from tests.server import RunningFunction
 
 ORIGIN = "https://shop.example"
 SECRET = "12 Privet Drive"  # noqa: S105 - what must not be logged
-
-
-def picture(**save: Any) -> bytes:
-    output = BytesIO()
-    draw_photo(1, 2).save(output, "JPEG", **save)
-    return output.getvalue()
-
-
-PHOTO = picture()
-
-
-def results(answer: Answer) -> list[dict[str, Any]]:
-    assert answer.status == 200, answer.body
-    found: list[dict[str, Any]] = answer.json()["productSearchResults"]["results"]
-    return found
-
-
-def assert_refused(answer: Answer, status: int, reason: str) -> dict[str, Any]:
-    """The answer is the one error body, complete."""
-    error: dict[str, Any] = answer.json()["error"]
-    assert (answer.status, error["code"]) == (status, status), answer.body
-    assert re.fullmatch(r"[A-Z_]+", error["status"])
-    assert error["message"]
-    (info,) = error["details"]
-    assert info["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
-    assert (info["reason"], info["domain"]) == (reason, "lookalike")
-    assert answer.headers["X-Request-Id"]
-    assert answer.headers["Cache-Control"] == "no-store"
-    return error
 
 
 # -- searching
@@ -368,98 +332,3 @@ def test_no_body_gets_an_internal_error_or_html(
     answer = running_function.search_json(body)
     assert answer.status in (400, 413, 415)
     assert answer.json()["error"]["code"] == answer.status
-
-
-# -- loading
-
-
-def test_four_concurrent_first_requests_load_once(
-    tiny_release: TinyRelease, tmp_path: Path
-) -> None:
-    with run_function(tmp_path / "log.txt", root=str(tiny_release.root)) as running:
-        with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda _: running.search(PHOTO), range(4)))
-        first = results(answers[0])
-        assert all(results(answer) == first for answer in answers)
-        loads = [line for line in running.log_lines() if "is loaded" in line["message"]]
-        assert len(loads) == 1
-
-
-def test_while_loading_it_answers_503_and_says_when_to_come_back(
-    tiny_release: TinyRelease, tmp_path: Path
-) -> None:
-    log = tmp_path / "log.txt"
-    with run_function(log, root=str(tiny_release.root), loading_wait_seconds="0") as running:
-        early = running.search(PHOTO)
-        assert_refused(early, 503, "LOADING")
-        assert int(early.headers["Retry-After"]) > 0
-        assert_refused(running.get("/health/ready"), 503, "LOADING")
-        assert running.get("/").status == 200
-        running.wait_until_ready()
-        assert results(running.search(PHOTO))
-
-
-def test_a_damaged_release_is_refused_and_its_repair_noticed(
-    tiny_release: TinyRelease, tmp_path: Path
-) -> None:
-    root = tmp_path / "root"
-    shutil.copytree(tiny_release.root, root)
-    release_id = tiny_release.release_id
-    program = root / release_prefix(release_id) / "embedder.onnx"
-    sound = program.read_bytes()
-    program.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
-    with run_function(tmp_path / "log.txt", root=str(root)) as running:
-        answer = running.search(PHOTO)
-        error = assert_refused(answer, 503, "NO_VALID_RELEASE")
-        assert int(answer.headers["Retry-After"]) > 0
-        assert "onnx" not in error["message"]
-        assert_refused(running.get("/health/ready"), 503, "NO_VALID_RELEASE")
-        assert_refused(running.get("/v1/index"), 503, "NO_VALID_RELEASE")
-        assert running.get("/health/live").status == 200
-        (line, *_) = [x for x in running.log_lines() if x.get("reason") and "onnx" in x["message"]]
-        assert release_id in line["message"]
-        program.write_bytes(sound)
-        running.wait_until_ready()
-        assert results(running.search(PHOTO))
-
-
-def test_without_a_root_it_names_the_setting_in_its_log(tmp_path: Path) -> None:
-    with run_function(tmp_path / "log.txt") as running:
-        assert_refused(running.get("/health/ready"), 503, running_reason(running))
-        answer = running.search(PHOTO)
-        assert_refused(answer, 503, "NO_VALID_RELEASE")
-        assert "LOOKALIKE_ROOT" in running.log.read_text()
-
-
-def running_reason(running: RunningFunction) -> str:
-    """Just after the start it may still be trying."""
-    reason = running.get("/health/ready").json()["error"]["details"][0]["reason"]
-    assert reason in ("LOADING", "NO_VALID_RELEASE")
-    return str(reason)
-
-
-def test_release_photos_and_sources_can_lie_on_google_storage(
-    tiny_release: TinyRelease, tmp_path: Path, gcs_emulator: str
-) -> None:
-    bucket = open_storage(gcs_emulator)
-    for file in tiny_release.root.rglob("*"):
-        if file.is_file():
-            bucket.upload(file, f"shop/{file.relative_to(tiny_release.root).as_posix()}")
-    sources = make_bucket(os.environ["STORAGE_EMULATOR_HOST"])
-    open_storage(sources).write("photos/mine.jpg", PHOTO)
-    with run_function(
-        tmp_path / "log.txt",
-        root=f"{gcs_emulator}/shop",
-        cache_dir=str(tmp_path / "cache"),
-        source_buckets=sources.removeprefix("gs://"),
-    ) as running:
-        running.wait_until_ready()
-        by_uri = running.search_json(
-            {"image": {"source": {"imageUri": f"{sources}/photos/mine.jpg"}}}
-        )
-        assert results(by_uri) == results(running.search(PHOTO))
-        missing = running.search_json({"image": {"source": {"imageUri": f"{sources}/none.jpg"}}})
-        assert_refused(missing, 400, "IMAGE_SOURCE_NOT_FOUND")
-        stored = next((tiny_release.root / IMAGES).glob("*.jpg"))
-        assert running.get(f"/v1/images/{stored.stem}").body == stored.read_bytes()
-        assert_refused(running.get("/v1/images/" + "0" * 64), 404, "IMAGE_NOT_FOUND")

@@ -1,6 +1,5 @@
 """Facets and field masks of searches, over HTTP."""
 
-from io import BytesIO
 from typing import Any
 
 import pytest
@@ -12,17 +11,8 @@ from function.masks import (
     SEARCH_ANSWER,
     Shape,
 )
-from tests.releases import draw_photo
+from tests.answers import PHOTO
 from tests.server import RunningFunction
-
-
-def picture() -> bytes:
-    output = BytesIO()
-    draw_photo(1, 2).save(output, "JPEG")
-    return output.getvalue()
-
-
-PHOTO = picture()
 
 
 def members(answer: Any, shape: Shape, path: str = "") -> set[str]:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.answers import results
 from tests.releases import draw_photo
-from tests.server import Answer, RunningFunction
+from tests.server import RunningFunction
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -33,12 +34,6 @@ RIGHT = [(0.5, 0), (1, 0), (1, 1)]
 
 def polygon(points: list[tuple[float, float]], name: str = "normalizedVertices") -> str:
     return json.dumps({name: [{"x": x, "y": y} for x, y in points]})
-
-
-def results(answer: Answer) -> list[dict[str, Any]]:
-    assert answer.status == 200, answer.body
-    found: list[dict[str, Any]] = answer.json()["productSearchResults"]["results"]
-    return found
 
 
 @pytest.mark.parametrize(("points", "product"), [(LEFT, 1), (RIGHT, 4)])

@@ -16,9 +16,10 @@ from PIL import Image
 
 from function.openapi.errors import REASONS
 from function.paging import pages_of
+from tests.answers import PHOTO, picture
 from tests.gcs import make_bucket
 from tests.ports import free_port
-from tests.releases import PRODUCTS, TinyRelease, draw_photo
+from tests.releases import PRODUCTS, TinyRelease
 from tests.server import Answer, RunningFunction, run_function
 
 README = Path(__file__).parents[2] / "README.md"
@@ -26,12 +27,6 @@ README = Path(__file__).parents[2] / "README.md"
 FAULTS = {"INTERNAL", "NOT_IN_STORAGE", "BAD_REQUEST"}
 
 KEY, BOUND_KEY = "known", "bound"
-
-
-def jpeg(**options: Any) -> bytes:
-    output = BytesIO()
-    draw_photo(1, 2).save(output, "JPEG", **options)
-    return output.getvalue()
 
 
 def large() -> bytes:
@@ -43,12 +38,9 @@ def large() -> bytes:
 
 def endless() -> bytes:
     """A progressive JPEG of more scans than any camera writes."""
-    data = jpeg(progressive=True)
+    data = picture(progressive=True)
     start = data.index(b"\xff\xda")
     return data[:start] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00" * 101 + data[start:]
-
-
-PHOTO = jpeg()
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,10 @@ from jaxtyping import install_import_hook
 # Array shapes written as types are checked at every call while tests run.
 install_import_hook("trainer", "beartype.beartype")
 
-# The GCS emulator, a small release, a browser, the function, its page.
-pytest_plugins = ["tests.gcs", "tests.releases", "tests.browser", "tests.server", "tests.pages"]
+# The GCS emulator, a small release, a browser, the function, its page and its client.
+pytest_plugins = [
+    f"tests.{name}" for name in ("gcs", "releases", "browser", "server", "pages", "clients")
+]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -8,10 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
-from PIL import Image
 
+from tests.patterns import noisy_patterns
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.errors import TrainingError
@@ -56,16 +55,12 @@ def write_catalog(folder: Path, *, products: int = 12, categories: bool = True) 
     with (folder / "metadata.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "product_id", "role", "title", "category"))
-        for product in range(products):
-            random = np.random.default_rng(product)
-            pattern = random.integers(60, 196, (4, 4, 3)).repeat(10, 0).repeat(10, 1)
-            for photo in range(3):
-                noisy = pattern + random.normal(0, 60, pattern.shape)
-                name = f"{product}-{photo}.png"
-                Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / name)
-                role = "query" if photo else "catalog"
-                category = f"<b>kind</b> {product % 3} $a_b$" if categories else ""
-                writer.writerow((name, f"p{product}", role, f"{HOSTILE} {product}", category))
+        for product, photo, picture in noisy_patterns(products, noise=60):
+            name = f"{product}-{photo}.png"
+            picture.save(folder / name)
+            role = "query" if photo else "catalog"
+            category = f"<b>kind</b> {product % 3} $a_b$" if categories else ""
+            writer.writerow((name, f"p{product}", role, f"{HOSTILE} {product}", category))
     return open_catalog(folder)
 
 

@@ -15,6 +15,7 @@ from function.manifest import Manifest, Precision
 from function.photo import load_pixels
 from function.release import file_info, read_manifest, release_prefix
 from function.storage import open_storage
+from tests.patterns import noisy_patterns
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.evaluation.evaluate import evaluate
@@ -53,16 +54,12 @@ def write_catalog(folder: Path, *, roles: bool, unseen: int = UNSEEN) -> Catalog
     with (folder / "metadata.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "product_id", "role", "split"))
-        for product in range(PRODUCTS):
-            random = np.random.default_rng(product)
-            pattern = random.integers(60, 196, (4, 4, 3)).repeat(10, 0).repeat(10, 1)
-            for photo in range(3):
-                noisy = pattern + random.normal(0, 40, pattern.shape)
-                name = f"{product}-{photo}.png"
-                Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / name)
-                role = ("query" if photo else "catalog") if roles else ""
-                split = "test" if product < unseen else "train"
-                writer.writerow((name, f"p{product}", role, split))
+        for product, photo, picture in noisy_patterns(PRODUCTS, noise=40):
+            name = f"{product}-{photo}.png"
+            picture.save(folder / name)
+            role = ("query" if photo else "catalog") if roles else ""
+            split = "test" if product < unseen else "train"
+            writer.writerow((name, f"p{product}", role, split))
     return open_catalog(folder)
 
 

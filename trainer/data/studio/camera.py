@@ -9,6 +9,13 @@ from trainer.data.studio.distance import Points
 from trainer.data.studio.scene import Scene
 
 LARGEST = 0.9  # share of the frame's side that the object's longer side may fill
+# Share of the way from the frame's middle to its edge that an object off the middle may reach: its
+# extent is probed coarsely, so that a corner may lie a little further out.
+FARTHEST = 0.92
+# What is mostly air, as a table, comes nearer until it covers this share of the frame, measured in
+# cells of its box, which count whole where any of it is.
+LEAST_COVERED = 0.15
+CELLS = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +58,12 @@ def aim(scene: Scene, extent: Points, pixels: int) -> Frame:
     depth = -(back @ seen)
     screen = np.stack([right @ seen, up @ seen]) / depth
     middle, size = 0.5 * (screen.min(axis=1) + screen.max(axis=1)), np.ptp(screen, axis=1)
-    half = max(np.sqrt(size[0] * size[1]) / (2 * scene.fill), size.max() / (2 * LARGEST))
+    covered = _share_of_cells((screen - screen.min(axis=1)[:, None]) / size[:, None])
+    fill = max(scene.fill, np.sqrt(LEAST_COVERED / covered))
+    half = max(np.sqrt(size[0] * size[1]) / (2 * fill), size.max() / (2 * LARGEST))
     margin = half * (0.5 + 0.5 * LARGEST) - 0.5 * size
-    middle = middle - np.array(scene.shift) * np.maximum(margin, 0.0)
+    room = FARTHEST * half - 0.5 * size
+    middle = middle - (np.array(scene.shift) * np.maximum(margin, 0.0)).clip(-room, room)
 
     steps = ((np.arange(pixels) + 0.5) / pixels * 2 - 1) * half
     x = np.broadcast_to((middle[0] + steps).astype(np.float32), (pixels, pixels)).ravel()
@@ -61,3 +71,9 @@ def aim(scene: Scene, extent: Points, pixels: int) -> Frame:
     d = right[:, None] * x + up[:, None] * y - back[:, None]
     d /= np.sqrt((d * d).sum(axis=0))
     return Frame(pixels, origin, d, low, high)
+
+
+def _share_of_cells(places: Float32[np.ndarray, "2 points"]) -> float:
+    """Share of a square's CELLS × CELLS cells that points in it, 0 to 1, fall into."""
+    column, row = (places * CELLS).astype(np.int64).clip(0, CELLS - 1)
+    return len(np.unique(column * CELLS + row)) / CELLS**2

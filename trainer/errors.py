@@ -4,6 +4,7 @@ LookalikeError            the command line prints its text without a traceback, 
 ├── CatalogError          a catalogue that cannot be read: the file, the row, what was expected
 ├── WeightsError          pretrained weights whose names or shapes do not fit the model
 ├── TrainingError         training cannot start or go on
+│   ├── DamagedCheckpoint a checkpoint that cannot be read, or holds other bits than were saved
 │   ├── ExperimentChanged the run folder belongs to another experiment
 │   ├── PeersUnreachable  the other processes of a cluster do not come
 │   └── NotFinite         the loss or a gradient became NaN or infinite
@@ -25,6 +26,10 @@ class WeightsError(LookalikeError):
 
 class TrainingError(LookalikeError):
     """Training cannot start or go on."""
+
+
+class DamagedCheckpoint(TrainingError):
+    """A checkpoint that cannot be read, or holds other bits than were saved."""
 
 
 class ExperimentChanged(TrainingError):

@@ -72,6 +72,13 @@ def share() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
+def all_say(yes: bool) -> bool:
+    """Return whether every process says yes; each must ask."""
+    if jax.process_count() == 1:
+        return yes
+    return bool(np.all(multihost_utils.process_allgather(np.asarray(yes))))
+
+
 @contextmanager
 def primary_first(what: str) -> Iterator[None]:
     """Run the block in the primary process, then in the others, which find what it wrote.

@@ -99,6 +99,7 @@ def train(
         ExperimentChanged: the run belongs to another experiment or catalogue.
         NotFinite: the loss or a gradient is; the last checkpoint is from before.
         TrainingError: too few products to train on, or interrupted by a signal.
+        DamagedCheckpoint: none of the run's checkpoints can be read.
         LookalikeError: the loss has no such option, or a tracker could not be opened.
         CatalogError, WeightsError: what was given cannot be read.
     """
@@ -116,16 +117,23 @@ def train(
     run.claim(experiment, config, catalog)
     # The stack is left last: it holds a signal back until the last checkpoint is complete.
     with ExitStack() as held, run.checkpoints() as checkpoints:
-        resumed_from = checkpoints.latest
-        if resumed_from == experiment.steps:
-            console.print(f"{run.url} is trained: {resumed_from} steps, nothing to do.")
-            done = checkpoints.progress(resumed_from)
-            return RunSummary(resumed_from, done["seconds"], None, done["loss"], resumed_from)
         with primary_first("split"):
             split = run.split(catalog, on_bad_photo=on_bad_photo)
-        if experiment.steps == 0:
+        # Without a step there is nothing to learn proxies for.
+        classes = len({photo.product_id for photo in split.train.photos}) if experiment.steps else 0
+        state = checkpoints.newest(abstract_items(experiment, config, classes, whole(mesh)))
+        resumed_from = None if state is None else int(jax.device_get(state.step))
+        seconds = 0.0
+        if resumed_from is not None:
+            done = checkpoints.progress(resumed_from)
+            if resumed_from == experiment.steps:
+                console.print(f"{run.url} is trained: {resumed_from} steps, nothing to do.")
+                return RunSummary(resumed_from, done["seconds"], None, done["loss"], resumed_from)
+            seconds = done["seconds"]
+        if state is None:
             arrays = to_flat(initial_model(experiment, config))
-            state = _everywhere(mesh, initial_state(experiment, config, arrays, classes=0))
+            state = _everywhere(mesh, initial_state(experiment, config, arrays, classes))
+        if experiment.steps == 0:
             checkpoints.save(state, {"seconds": 0.0, "loss": None})
             return RunSummary(0, 0.0, None, None, None)
         batches = training_batches(
@@ -137,15 +145,6 @@ def train(
             resize=resize_on(mesh),
         )
         train_step = make_step(experiment, config, mesh)
-        classes = batches.sampler.classes
-        if resumed_from is None:
-            arrays = to_flat(initial_model(experiment, config))
-            state = _everywhere(mesh, initial_state(experiment, config, arrays, classes))
-            seconds = 0.0
-        else:
-            like = abstract_items(experiment, config, classes, whole(mesh))
-            state = checkpoints.restore(resumed_from, like)
-            seconds = checkpoints.progress(resumed_from)["seconds"]
         interrupted_by = held.enter_context(interruption())
         with (
             _trackers(told, run, experiment, batches.start_step + 1) as curves,

@@ -4,6 +4,7 @@ experiment.json     what is trained and on which catalogue; written first, never
 split.json          which products are trained on, which are kept unseen
 bad_photos.csv      photos that could not be read, if there are any
 checkpoints/        by step, the last two
+damaged_checkpoints/  those that could not be read, moved out of the way
 curves.jsonl        the logged curves, and as TensorBoard's event files in logs/
 wandb.json          which run of Weights & Biases shows them, mlflow.json which one of MLflow
 evaluation*.json    what was measured
@@ -26,7 +27,7 @@ from function.storage import Conflict, NotFoundInStorage, open_storage
 from trainer.data.records import Catalog
 from trainer.data.screen import BAD_PHOTOS, OnBadPhoto, screen
 from trainer.data.split import Split, split_products
-from trainer.errors import ExperimentChanged, TrainingError
+from trainer.errors import DamagedCheckpoint, ExperimentChanged, TrainingError
 from trainer.model.config import ModelConfig
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, parameter_shapes
@@ -34,7 +35,6 @@ from trainer.training.checkpoint import Checkpoints
 from trainer.training.experiment import Experiment
 
 _EXPERIMENT, _SPLIT = "experiment.json", "split.json"
-_CHECKPOINTS = "checkpoints"
 PROFILE = "profile"
 
 
@@ -52,7 +52,7 @@ class Run:
 
     def checkpoints(self, *, read_only: bool = False) -> Checkpoints:
         """Open the checkpoints; not read-only, interrupted saves are cleaned away."""
-        return Checkpoints(f"{self.url}/{_CHECKPOINTS}", read_only=read_only)
+        return Checkpoints(self.storage, read_only=read_only)
 
     def claim(self, experiment: Experiment, config: ModelConfig, catalog: Catalog) -> None:
         """Make this the run of an experiment on a catalogue, or see that it is already.
@@ -136,17 +136,23 @@ class Run:
 
         Raises:
             TrainingError: there is no run, or it has no checkpoint yet.
+            DamagedCheckpoint: its last one is; training it again goes back to the one before.
         """
         config = self.model_config
         with self.checkpoints(read_only=True) as checkpoints:
             if (step := checkpoints.latest) is None:
                 raise TrainingError(
-                    f"{self.url} has no checkpoint yet: expected one in {_CHECKPOINTS}/. Let "
+                    f"{self.url} has no checkpoint yet: expected one in checkpoints/. Let "
                     f"lookalike train --run {self.url} come to its first one, or to its end."
                 )
-            arrays = checkpoints.restore_model(
-                step, parameter_shapes(config), averaged=self.experiment.average_decay > 0
-            )
+            shapes, averaged = parameter_shapes(config), self.experiment.average_decay > 0
+            try:
+                arrays = checkpoints.restore_model(step, shapes, averaged=averaged)
+            except DamagedCheckpoint as error:
+                raise DamagedCheckpoint(
+                    f"{error}\nTrain this run again, by the same command: it goes on from the "
+                    "checkpoint before."
+                ) from error
         return from_flat(config, arrays), step
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:

@@ -70,7 +70,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_catalog(tmp_path_factory.mktemp("shop"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def catalog(shop: Path) -> Catalog:
     """That catalogue, opened."""
     return open_catalog(shop)

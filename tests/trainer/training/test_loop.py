@@ -15,6 +15,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from function.storage import Storage, open_storage
+from tests.trainer.training.arrays import everything
 from trainer.data.augmentation import Augmentation
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
@@ -27,7 +28,6 @@ from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.loop import train
 from trainer.training.run import Run
-from trainer.training.state import abstract_items
 
 Start = Callable[[str, Experiment], "subprocess.Popen[str]"]
 
@@ -129,18 +129,6 @@ def test_training_killed_and_started_again_ends_with_the_same_bits(
     assert 0 < summary.resumed_from < 48
     assert summary.steps == 48
     assert same(url, trained)
-
-
-def everything(url: str, experiment: Experiment) -> dict[str, np.ndarray]:
-    """Each array of a run's last checkpoint: weights, moments, proxies, memory, average."""
-    run = Run(url)
-    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    classes = len(run.read_json("split.json")["train"])
-    like = abstract_items(experiment, run.model_config, classes, here)
-    with run.checkpoints(read_only=True) as checkpoints:
-        state = checkpoints.restore(checkpoints.latest, like)
-    leaves = jax.tree_util.tree_leaves_with_path(state.items())
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 @contextmanager

@@ -17,8 +17,9 @@ log=$place/training.log
 mkdir -p "$place/source"
 exec > >(tee -a "$log") 2>&1
 keep_log() { gcloud storage cp "$log" "$run/logs/$(hostname).log" --quiet 2>/dev/null || true; }
-trap keep_log EXIT
-(while sleep 60; do keep_log; done) &
+while sleep 60; do keep_log; done >/dev/null 2>&1 &
+keeping=$!
+trap 'kill "$keeping"; keep_log' EXIT
 
 cd "$place/source"
 gcloud storage cp "$run/source.tar.gz" - | tar -xz
@@ -37,7 +38,7 @@ systemd-run --unit=lookalike-training --collect --wait --pipe \
   .venv/bin/lookalike train --catalog "$catalog" --run "$run" --restarts 10 "${options[@]}" ||
   status=$?
 echo "Training ended with status $status."
-keep_log
-# A machine with a GPU that has nothing to do stops, and costs a disk; a TPU slice is deleted by hand.
-[[ $extra != cuda ]] || shutdown -h now
+# A machine with a GPU that has nothing to do stops, and costs a disk; the minute is for the log. A
+# TPU slice is deleted by hand.
+[[ $extra != cuda ]] || shutdown -h +1
 exit "$status"

@@ -52,7 +52,7 @@ def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], dic
         ReleaseError: a file of another form, or a vector below GOLDEN_COSINE or PARITY_COSINE:
             which, and its cosine.
     """
-    pixels, golden = _read(path)
+    pixels, golden = read_golden(path)
     if embedder.precision not in golden:
         raise ReleaseError(
             f"{GOLDEN}: expected vectors of the {embedder.precision} program; found none. "
@@ -85,7 +85,8 @@ def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], dic
     return pixels, worst
 
 
-def _read(path: Path) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.float32]]]:
+def read_golden(path: Path) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.float32]]]:
+    """Return the pixels, and the vectors by precision; ReleaseError where there are none."""
     try:
         with np.load(path) as arrays:
             vectors = {key: arrays[name] for key, name in _ARRAYS.items() if name in arrays.files}

@@ -18,7 +18,7 @@ from trainer.cli import main
 
 COMMANDS = (
     *("demo", "data", "train", "evaluate", "report", "sweep", "publish", "serve", "search"),
-    *("releases", "key"),
+    *("releases", "smoke", "key"),
 )
 TINY = (
     *("--architecture", "resnet18", "--width", "4", "--embedding-dim", "8", "--image-size", "32"),

@@ -18,6 +18,7 @@ from trainer.cli.evaluate import Evaluate
 from trainer.cli.key import Key
 from trainer.cli.releases import Publish, Releases, Search, Serve
 from trainer.cli.report import Report
+from trainer.cli.smoke import Smoke
 from trainer.cli.sweep import sweep_command
 from trainer.cli.train import train_command
 from trainer.errors import LookalikeError
@@ -37,6 +38,7 @@ def _parse(argv: Sequence[str]) -> Any:
             "serve": Serve,
             "search": Search,
             "releases": Releases,
+            "smoke": Smoke,
             "key": Key,
         },
         args=argv,

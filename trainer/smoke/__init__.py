@@ -1,0 +1,1 @@
+"""Does a running function answer as the release that it should serve?"""

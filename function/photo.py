@@ -71,6 +71,9 @@ class PhotoLimits:
     max_side: int = 65_535
     # A JPEG of 20 MB can hold 100,000 scans and more, each a pass over the whole picture.
     max_scans: int = 100
+    # What decoding may take, held where it has a process of its own. A WebP of so many pixels takes
+    # 800 MB, the most of all; two at once leave enough of an instance of 2 GiB to the rest.
+    max_memory_bytes: int = 850_000_000
 
 
 DEFAULT_LIMITS = PhotoLimits()

@@ -228,7 +228,7 @@ def _noise(side: int) -> Image.Image:
     return Image.fromarray(coarse).resize((side, side), Image.Resampling.NEAREST)
 
 
-# What cannot be told from a photo by its header: it is decoded, at the price that the limits allow.
+# What cannot be told from a photo by its header: decoded, at the price that the limits allow.
 LARGE: dict[str, Callable[[], bytes]] = {
     "JPEG, 49 megapixels": lambda: encoded(_noise(SIDE), "JPEG", quality=30),
     "JPEG, 49 megapixels, progressive": lambda: encoded(
@@ -263,6 +263,9 @@ LARGE: dict[str, Callable[[], bytes]] = {
     ),
     "AVIF, 49 megapixels": lambda: encoded(_noise(SIDE), "AVIF", speed=10, quality=30),
     "AVIF, 100 pixels that are 64 million": lambda: avif_of_size(10, 10, 8000),
+    "JPEG, many segments of Photoshop's": lambda: jpeg_with(
+        filled(segment(0xED, b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\0" * 5_000))
+    ),
     "BMP, 6 megapixels, RGBA": lambda: bmp(
         2500, 1900, bits=32, compression=0, data=bytes(4 * 2500 * 1900)
     ),
@@ -280,9 +283,6 @@ COSTLY: dict[str, Callable[[], bytes]] = {
     ),
     "JPEG, 300 segments of EXIF": lambda: jpeg_with(
         filled(segment(0xE1, b"Exif\0\0" + exif_of_overlapping_values(65_500)))
-    ),
-    "JPEG, many segments of Photoshop's": lambda: jpeg_with(
-        filled(segment(0xED, b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\0" * 5_000))
     ),
     "JPEG, MPO of overlapping values": lambda: jpeg_with(
         segment(0xE2, b"MPF\0" + exif_of_overlapping_values(65_500))

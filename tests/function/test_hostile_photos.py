@@ -11,7 +11,17 @@ from PIL import Image
 from function.errors import BadImage, FunctionError
 from function.photo import PhotoLimits, decode, load_pixels
 from function.pieces import Pieces
-from tests.hostile_photos import ALL, LARGE, OUTCOMES, encoded, gradient, jpeg, png, png_chunk
+from tests.hostile_photos import (
+    ALL,
+    LARGE,
+    OUTCOMES,
+    encoded,
+    gradient,
+    jpeg,
+    orientation,
+    png,
+    png_chunk,
+)
 
 QUICKLY_MADE = [name for name in ALL if name not in LARGE]
 
@@ -92,6 +102,14 @@ def test_a_side_may_be_so_long_and_no_longer(size: tuple[int, int]) -> None:
 def test_every_plain_bitmap_is_read(bits: int) -> None:
     mode = {1: "1", 8: "L", 24: "RGB", 32: "RGBA"}[bits]
     assert outcome(encoded(gradient().convert(mode), "BMP")) == ""
+
+
+@pytest.mark.parametrize("orientation_", range(1, 9))
+def test_of_several_pictures_in_one_file_the_first_counts(orientation_: int) -> None:
+    others = {"save_all": True, "append_images": [Image.new("RGB", (96, 64))]}
+    exif = orientation(orientation_)
+    found = decode(encoded(gradient(), "MPO", exif=exif, **others))
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(decode(jpeg(exif=exif))))
 
 
 def test_what_stands_behind_a_photo_or_in_its_comments_changes_no_pixel() -> None:

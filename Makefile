@@ -84,6 +84,16 @@ bench-trainer: EXTRAS = dev
 bench-trainer: setup peers  ## training, loss, evaluation and input against PyTorch and PML
 	@for name in $(TRAINER_BENCHMARKS); do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
 
+# Coverage of Python alone: the decoders in C are watched by their crashes.
+RUNS ?= 200000
+FUZZER = .cache/fuzz/installed
+fuzz: EXTRAS = dev
+fuzz: setup $(FUZZER)  ## decode photos that a fuzzer invents, RUNS=200000 of them
+	.venv/bin/python -m tests.fuzz --runs $(RUNS)
+$(FUZZER): tests/fuzz/requirements.txt $(filter .cache/%,$(UV))
+	$(UV) pip install --quiet --python .venv/bin/python --target .cache/fuzz/atheris -r $<
+	@touch $@
+
 format:  ## mend what ruff can mend
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
@@ -100,4 +110,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving peers bench-trainer format types conformance hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving peers bench-trainer fuzz format types conformance hooks

@@ -29,6 +29,8 @@ and explain. What is read from an address's query, `queries.py` reads.
 
 import base64
 import binascii
+import string
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +54,9 @@ from .region import Region
 
 DOMAIN = "lookalike"
 DEFAULT_PAGE_SIZE = 10
+# The URL-safe letters of base64 to the standard ones, and what may stand between them.
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+_SPACES = string.whitespace.encode()
 # Of multipart/form-data: every excluded product, category and facet, the photo, the other fields.
 MAX_FORM_PARTS = MAX_EXCLUDED_PRODUCTS + MAX_CATEGORIES + MAX_FACETS + 24
 
@@ -128,8 +133,11 @@ def _parse_multipart(request: Request) -> SearchRequest:
         raise invalid("image", "a file part, with a filename", "a text part")
     if len(photos) != 1:
         raise _missing_image() if not photos else invalid("image", "one file", len(photos))
+    # Its copy, in a file that may lie in memory too, is given back before the search waits.
+    with closing(photos[0].stream) as upload:
+        content = upload.read()
     values = gather(request.form.lists())
-    return SearchRequest(content=photos[0].read(), **read_fields(values, from_text=True))
+    return SearchRequest(content=content, **read_fields(values, from_text=True))
 
 
 def parse_search_object(body: dict[str, Any]) -> SearchRequest:
@@ -165,9 +173,10 @@ def _base64(text: object) -> bytes:
     """Standard or URL-safe, with or without padding and line breaks, as Google's APIs take it."""
     if not isinstance(text, str):
         raise invalid("image.content", "a string in base64", text)
-    plain = "".join(text.split()).translate(str.maketrans("-_", "+/")).rstrip("=")
     try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        # Bytes, not text: no part of 27 million characters becomes an object of its own.
+        plain = text.encode("ascii").translate(_STANDARD, _SPACES).rstrip(b"=")
+        return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise invalid("image.content", "base64", "other characters or a wrong length") from None
 

@@ -9,6 +9,11 @@ from flask import Request
 from .errors import BadRequest, UnsupportedImage
 from .fields import kind_of
 
+# Lists, objects and what is in them, outside of texts or not: a search has a thousand or two, a
+# batch some ten thousand. Each empty list takes thirty times the memory of its two characters.
+MAX_JSON_PARTS = 100_000
+_BETWEEN_PARTS = (b"[", b"{", b",")
+
 
 def read_json(request: Request, *mimetypes: str) -> dict[str, Any]:
     """Read a body of one of these types, each of them JSON.
@@ -29,6 +34,12 @@ def read_json(request: Request, *mimetypes: str) -> dict[str, Any]:
 
 def json_object(data: bytes) -> dict[str, Any]:
     """Read an object; BadRequest where it is something else, or no JSON at all."""
+    if sum(map(data.count, _BETWEEN_PARTS)) > MAX_JSON_PARTS:
+        raise BadRequest(
+            "The body: expected an object of a request's fields; found more lists, objects and "
+            "members than any request has.",
+            reason="JSON_INVALID",
+        )
     try:
         body = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

@@ -12,13 +12,15 @@ _MAX_PROFILE_BYTES = 4_000_000
 def on_white(image: Image.Image) -> Image.Image:
     """Return RGB, CMYK or grey of eight bits; what is transparent is white."""
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        # Copies of a large photo are what it costs most: these two modes need none.
+        if image.mode not in ("LA", "RGBA"):
+            image = image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
+        white.paste(image, mask=image)
         return white
     if image.mode.startswith("I"):
         # Pillow would clip 16 bits to 255; the upper eight are the picture.
-        grey = np.asarray(image).astype(np.int64) >> 8
+        grey = np.asarray(image) >> 8
         return Image.fromarray(grey.clip(0, 255).astype(np.uint8))
     return image if image.mode in ("RGB", "CMYK", "L") else image.convert("RGB")
 

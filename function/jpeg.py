@@ -37,6 +37,8 @@ _LEAST_APPLICATION_BYTES = 14
 _LEAST_PIXELS = 16
 # More than a shop's picture, far less than what the largest upload may unpack to.
 _SCRATCH_BYTES = 4 << 20
+# Of a header: tables, a comment, a few of applications.
+_MOST_SEGMENTS = 200
 
 
 class PlainJpeg(NamedTuple):
@@ -86,7 +88,7 @@ def read_plain_jpeg(data: bytes, *, max_scans: int) -> PlainJpeg | None:
         return None
     position, frame, kind = 2, b"", 0
     try:
-        while True:
+        for _ in range(_MOST_SEGMENTS):
             marker, length = _SEGMENT.unpack_from(data, position)
             if marker in _TABLES:
                 pass
@@ -98,6 +100,8 @@ def read_plain_jpeg(data: bytes, *, max_scans: int) -> PlainJpeg | None:
             elif marker not in _APPLICATIONS or length < _LEAST_APPLICATION_BYTES:
                 return None
             position += 2 + length
+        else:
+            return None
     except (struct.error, IndexError):
         return None
     # Precision, height, width, number of components, and three bytes for each.

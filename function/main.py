@@ -17,6 +17,7 @@ from flask import Request, Response, current_app, has_app_context
 from .access import Access
 from .admission import Admission
 from .app import App
+from .decoding import Decoders
 from .envelope import Envelope
 from .memory import share_arenas
 from .metrics import Metrics
@@ -32,14 +33,19 @@ _metrics = Metrics(_admission)
 _worker = Worker(
     partial(load_service, _settings, _metrics), wait_seconds=_settings.loading_wait_seconds
 )
+_decoders = Decoders(_settings.photo_limits, isolated=_settings.decoding == "process")
 _envelope = Envelope(
     cors_origins=_settings.cors_origins,
     max_body_bytes=_settings.max_body_bytes,
     metrics=_metrics,
 )
-_app = App(Context(_settings, _worker, _admission, _metrics), _envelope, Access(_settings.api_keys))
+_app = App(
+    Context(_settings, _worker, _admission, _metrics, _decoders),
+    _envelope,
+    Access(_settings.api_keys),
+)
 
-_worker.start_after_fork()
+_worker.start_after_fork(_decoders.start)
 if has_app_context():
     # The server answers a few paths itself.
     _envelope.attach(current_app)

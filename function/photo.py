@@ -10,7 +10,6 @@ JPEG may be decoded.
 import re
 import warnings
 from dataclasses import dataclass
-from io import BytesIO
 from math import ceil, floor
 from typing import NamedTuple
 
@@ -29,6 +28,7 @@ from PIL import (
 from .colour import in_srgb, on_white
 from .errors import BadImage, FunctionError, PayloadTooLarge, UnsupportedImage
 from .jpeg import FACTORS, PlainJpeg, has_more_scans, read_plain_jpeg, scans
+from .pieces import Pieces
 from .region import Box, Region, stored_box, upright_box
 
 # The formats that are read, with the bytes that each begins with. Named through their plugins:
@@ -38,7 +38,10 @@ _SIGNATURES: dict[str, re.Pattern[bytes]] = {
     PngImagePlugin.PngImageFile.format: re.compile(rb"\x89PNG\r\n\x1a\n"),
     WebPImagePlugin.WebPImageFile.format: re.compile(rb"RIFF....WEBP", re.DOTALL),
     GifImagePlugin.GifImageFile.format: re.compile(rb"GIF8[79]a"),
-    BmpImagePlugin.BmpImageFile.format: re.compile(rb"BM....\x00\x00\x00\x00", re.DOTALL),
+    # Plain pixels, or with masks: run lengths would be undone in Python, a pixel at a time.
+    BmpImagePlugin.BmpImageFile.format: re.compile(
+        rb"BM.{4}\0{4}.{4}(?:\x0c\0{3}|.{16}[\0\x03]\0{3})", re.DOTALL
+    ),
     AvifImagePlugin.AvifImageFile.format: re.compile(rb"....ftypavi[fs]", re.DOTALL),
 }
 FORMATS = tuple(_SIGNATURES)
@@ -64,8 +67,13 @@ class PhotoLimits:
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
+    # As many as a JPEG or a GIF can have; more rows would take more memory than their pixels do.
+    max_side: int = 65_535
     # A JPEG of 20 MB can hold 100,000 scans and more, each a pass over the whole picture.
     max_scans: int = 100
+    # What decoding may take, held where it has a process of its own. A WebP of so many pixels takes
+    # 800 MB, the most of all; two at once leave enough of an instance of 2 GiB to the rest.
+    max_memory_bytes: int = 850_000_000
 
 
 DEFAULT_LIMITS = PhotoLimits()
@@ -174,7 +182,7 @@ def _decode(
         if (image := as_image(jpeg, factor)) is not None:
             return _reduced(_cut(image, wanted, factor, jpeg.size(1)), reduce_to)
     try:
-        image = Image.open(BytesIO(data), formats=FORMATS)
+        image = Image.open(Pieces(data), formats=FORMATS)
         _check_pixels(image, data, limits)
         size = image.size
         if not isinstance(image, JpegImagePlugin.JpegImageFile):
@@ -198,6 +206,10 @@ def _decode(
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
         raise _too_many_pixels(_first_number(str(bomb)), limits) from None
+    except MemoryError:
+        raise BadImage(
+            "The image takes more memory to decode than it may. Shrink it, or save it as a JPEG."
+        ) from None
     except Exception:  # noqa: BLE001 - decoders of damaged files raise nearly everything
         raise BadImage(
             "The image is damaged or incomplete: it starts like a photo but cannot be decoded. "
@@ -220,6 +232,12 @@ def _check_pixels(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
     pixels = image.width * image.height
     if pixels > limits.max_pixels:
         raise _too_many_pixels(pixels, limits)
+    if (side := max(image.size)) > limits.max_side:
+        raise BadImage(
+            f"The image is {side:,} pixels long; the limit is {limits.max_side:,}.",
+            reason="IMAGE_TOO_MANY_PIXELS",
+            metadata={"limit": str(limits.max_side)},
+        )
     if _has_several_scans(image, data) and has_more_scans(data, limits.max_scans):
         raise BadImage(
             f"The JPEG has more than {limits.max_scans} scans. Save it again as a baseline JPEG.",

@@ -61,6 +61,12 @@ def _engine(text: str) -> str:
     return text
 
 
+def _decoding(text: str) -> str:
+    if text not in ("process", "thread"):
+        raise BadSetting("process or thread")
+    return text
+
+
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -148,6 +154,14 @@ class Settings:
     max_image_pixels: int = field(
         default=DEFAULT_LIMITS.max_pixels,
         metadata=_from(_whole, "largest photo, width times height"),
+    )
+    decoding: str = field(
+        default="process",
+        metadata=_from(
+            _decoding,
+            "process or thread: where photos are decoded; in a process of its own, a decoder that "
+            "crashes, or takes too much memory or time, costs no request but its own",
+        ),
     )
     cors_origins: tuple[str, ...] = field(
         default=(),

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from .errors import FunctionError, ReleaseError, Unavailable
 from .telemetry import log, log_exception
@@ -41,11 +42,17 @@ class Worker[T]:
         self._failures = 0
         self._retry_at = 0.0
 
-    def start_after_fork(self) -> None:
-        """Make every process that is forked from now on begin to load at once."""
-        os.register_at_fork(after_in_child=self._begin_anew)
+    def start_after_fork(self, first: Callable[[], bool] = lambda: True) -> None:
+        """Make every process that is forked from now on begin to load at once.
 
-    def _begin_anew(self) -> None:
+        Args:
+            first: called before, while the process has no threads; False: it is not to load.
+        """
+        os.register_at_fork(after_in_child=partial(self._begin_anew, first))
+
+    def _begin_anew(self, first: Callable[[], bool]) -> None:
+        if not first():
+            return
         self._reset()
         self._begin()
 

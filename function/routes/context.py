@@ -9,6 +9,7 @@ from werkzeug.routing import Rule
 from ..admission import Admission
 from ..answer import Links
 from ..catalog import Product, ProductCatalog
+from ..decoding import Decoders
 from ..envelope import Exchange
 from ..errors import NotFound
 from ..metrics import Metrics
@@ -44,12 +45,14 @@ class Context:
         worker: holds the release, once it is loaded.
         admission: says which searches may compute.
         metrics: what /metrics shows.
+        decoders: turn photos into pixels.
     """
 
     settings: Settings
     worker: Worker[Service]
     admission: Admission
     metrics: Metrics
+    decoders: Decoders
 
     def links(self, exchange: Exchange) -> Links:
         """Return where the caller finds stored photos."""

@@ -92,11 +92,11 @@ class Finder:
             looked_for: NDArray[np.uint8] | str = query.product_id
             if not looked_for:
                 with stage("decode"):
-                    looked_for = photo.load_pixels(
+                    looked_for = self._context.decoders.load_pixels(
                         content,
                         engine.image_size,
-                        self._context.settings.photo_limits,
                         query.region,
+                        seconds=deadline - time.monotonic(),
                     )
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(

@@ -18,6 +18,7 @@ from PIL import Image
 import function
 from function.admission import Admission
 from function.app import _ROUTES
+from function.decoding import Decoders
 from function.errors import BadRequest, FunctionError
 from function.fields import FIELDS
 from function.metrics import Metrics
@@ -25,6 +26,7 @@ from function.openapi.document import document
 from function.openapi.errors import REASONS
 from function.openapi.fields import FIELDS as FIELD_SCHEMAS
 from function.openapi.typescript import declarations
+from function.photo import DEFAULT_LIMITS
 from function.routes.context import Context
 from function.settings import Settings
 from function.worker import Worker
@@ -106,7 +108,11 @@ def served() -> dict[tuple[str, str], bool]:
     """Whether a route answers without an access key, by its path and method."""
     admission = Admission(running=1, waiting=1)
     context = Context(
-        Settings(), Worker(lambda: None, wait_seconds=0), admission, Metrics(admission)
+        Settings(),
+        Worker(lambda: None, wait_seconds=0),
+        admission,
+        Metrics(admission),
+        Decoders(DEFAULT_LIMITS, isolated=False),
     )
     return {
         (path, method.lower()): rule.endpoint.is_open

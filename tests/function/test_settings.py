@@ -21,6 +21,7 @@ GOOD = {
     "max_body_bytes": ("1000", 1000),
     "max_image_bytes": ("900", 900),
     "max_image_pixels": ("12000000", 12_000_000),
+    "decoding": ("thread", "thread"),
     "cors_origins": (
         "https://shop.example, http://localhost:3000",
         ("https://shop.example", "http://localhost:3000"),
@@ -41,6 +42,7 @@ BAD = {
     "metrics": ["yes", "ON"],
     "max_body_bytes": ["0", "-5", "20MB", "1.5"],
     "max_image_pixels": ["٣"],
+    "decoding": ["fork"],
     "cors_origins": ["shop.example", "https://shop.example/path", "ftp://shop.example", "https://"],
     "image_base_url": ["cdn.example"],
     "image_hosts": [

@@ -100,6 +100,13 @@ class Storage(Protocol):
     def child(self, folder: str) -> "Storage":
         """Return the storage whose root is `folder` within this one."""
 
+    def until(self, deadline: float) -> "Storage":
+        """Return the same storage, for one who waits no longer than until a `time.monotonic`.
+
+        Its verbs give up by then, as a StorageError where the storage fails or is silent, as
+        DeadlineExceeded where it is too slow. A local folder is never waited for.
+        """
+
 
 def checked(name: str) -> str:
     """Return `name`, or raise ValueError where it could leave the root."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from .contract import Conflict, NotFoundInStorage, Storage, StorageError, Version
+from .files import remove_abandoned
 from .google import GoogleStorage
 from .local import LocalStorage
 
@@ -15,6 +16,7 @@ __all__ = [
     "StorageError",
     "Version",
     "open_storage",
+    "remove_abandoned",
 ]
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from ..errors import DeadlineExceeded
 from .contract import Conflict, NotFoundInStorage, StorageError, Version, checked
-from .files import replacing
+from .files import is_refused, replacing
 
 # How long a request is repeated before it counts as failed.
 RETRY_SECONDS = 30.0
@@ -227,5 +227,7 @@ def _explained(url: str) -> Iterator[None]:
             f"{url}: other bytes came than are stored: their checksum differs. Try again."
         ) from error
     except (api.GoogleAPIError, RequestException, OSError) as error:
+        if isinstance(error, OSError) and is_refused(error):
+            raise  # a disk of this machine
         cause = getattr(error, "cause", None) or error
         raise StorageError(f"{url}: cannot be reached ({type(cause).__name__}).") from error

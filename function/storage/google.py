@@ -223,9 +223,7 @@ def _explained(url: str) -> Iterator[None]:
             "`gcloud auth application-default login`."
         ) from error
     except DataCorruption as error:
-        raise StorageError(
-            f"{url}: other bytes came than are stored: their checksum differs. Try again."
-        ) from error
+        raise StorageError(f"{url}: came with another checksum than it has in storage.") from error
     except (api.GoogleAPIError, RequestException, OSError) as error:
         if isinstance(error, OSError) and is_refused(error):
             raise  # a disk of this machine

@@ -103,7 +103,7 @@ def test_it_starts_through_every_kind_of_failure_and_serves_the_right_release(
         assert found(shop.running.search(photo)) == found(running_function.search(photo))
     told = [line["message"] for line in shop.running.log_lines()]
     (refusal,) = [message for message in told if "No release was loaded" in message]
-    assert "embedder.onnx: other bytes came than are stored" in refusal
+    assert "embedder.onnx: came with another checksum" in refusal
 
 
 def test_once_loaded_it_answers_without_storage(shop: Shop) -> None:

@@ -196,8 +196,8 @@ def test_storage_that_cannot_be_reached(
     tiny_release: TinyRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
-    chosen = {"source_buckets": "photos", "deadline_seconds": "2"}
-    with run_function(tmp_path / "log.txt", root=str(tiny_release.root), **chosen) as running:
+    root = str(tiny_release.root)
+    with run_function(tmp_path / "log.txt", root=root, source_buckets="photos") as running:
         running.wait_until_ready()
         answer = running.search_json(image_of("gs://photos/a.jpg"))
         assert_refused(answer, "STORAGE_UNAVAILABLE")

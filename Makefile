@@ -106,8 +106,14 @@ conformance: EXTRAS = dev
 conformance: setup  ## hold the real server to its OpenAPI document for some minutes
 	SCHEMATHESIS_EXAMPLES=500 .venv/bin/pytest -m slow --timeout=0 tests/function/test_openapi_conformance.py
 
+# In an environment of its own; OSV is asked for each package that a lock holds for this machine.
+audit: $(filter .cache/%,$(UV))  ## ask osv.dev for known vulnerabilities of what the locks hold
+	@for lock in $(wildcard *.lock function/requirements*.txt); do echo "$$lock"; \
+	  $(UV) tool run pip-audit==2.10.1 --vulnerability-service osv --strict --disable-pip --require-hashes \
+	    --progress-spinner off --requirement $$lock || failed=1; done; exit $${failed:-0}
+
 hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving peers bench-trainer fuzz format types conformance hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving peers bench-trainer fuzz format types conformance audit hooks

@@ -36,7 +36,7 @@ from typing import Any
 
 from flask import Request
 
-from .body import json_object
+from .body import json_object, read_form
 from .errors import BadRequest, FunctionError, UnsupportedImage
 from .fields import (
     MAX_CATEGORIES,
@@ -124,19 +124,19 @@ def parse_similar(request: Request, product_id: str) -> SearchRequest:
 
 def _parse_multipart(request: Request) -> SearchRequest:
     # The default allows fewer parts than one list of ids may have.
-    request.max_form_parts = MAX_FORM_PARTS
-    photos = request.files.getlist("image")
-    others = sorted(set(request.files) - {"image"})
+    texts, files = read_form(request, max_parts=MAX_FORM_PARTS)
+    photos = files.getlist("image")
+    others = sorted(set(files) - {"image"})
     if others:
         raise unknown_fields(others)
-    if "image" in request.form:
+    if "image" in texts:
         raise invalid("image", "a file part, with a filename", "a text part")
     if len(photos) != 1:
         raise _missing_image() if not photos else invalid("image", "one file", len(photos))
-    # Its copy, in a file that may lie in memory too, is given back before the search waits.
+    # Its copy is given back before the search waits.
     with closing(photos[0].stream) as upload:
         content = upload.read()
-    values = gather(request.form.lists())
+    values = gather(texts.lists())
     return SearchRequest(content=content, **read_fields(values, from_text=True))
 
 

@@ -1,10 +1,13 @@
-"""JSON bodies: bytes to an object of known members, or what is wrong with them."""
+"""Bodies: forms, and JSON objects of known members, or what is wrong with them."""
 
 import json
 from collections.abc import Iterable
+from io import BytesIO
 from typing import Any
 
 from flask import Request
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.formparser import FormDataParser
 
 from .errors import BadRequest, UnsupportedImage
 from .fields import kind_of
@@ -13,6 +16,25 @@ from .fields import kind_of
 # batch some ten thousand. Each empty list takes thirty times the memory of its two characters.
 MAX_JSON_PARTS = 100_000
 _BETWEEN_PARTS = (b"[", b"{", b",")
+
+
+def read_form(
+    request: Request, *, max_parts: int
+) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+    """Read multipart/form-data: its texts and its files; empty where it is none.
+
+    Files stay in memory, as the request's length is limited: a photo needs no folder for temporary
+    files, which may be full, and would lie in memory too on Cloud Run.
+    """
+    parser = FormDataParser(
+        stream_factory=lambda *_, **__: BytesIO(),
+        max_form_memory_size=request.max_form_memory_size,
+        max_form_parts=max_parts,
+    )
+    _, texts, files = parser.parse(
+        request.stream, request.mimetype, request.content_length, request.mimetype_params
+    )
+    return texts, files
 
 
 def read_json(request: Request, *mimetypes: str) -> dict[str, Any]:

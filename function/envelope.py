@@ -30,6 +30,8 @@ from .telemetry import Stopwatch, log_exception, log_request
 
 EXPOSED_HEADERS = "X-Request-Id, Retry-After"
 ALLOWED_HEADERS = "Content-Type, X-Api-Key, X-Request-Id"
+# Of what is no page: should a browser take it for one, it may do nothing.
+NO_PAGE_POLICY = "default-src 'none'; frame-ancestors 'none'"
 # No browser keeps a preflight's answer longer than Chrome's two hours, but for Firefox.
 PREFLIGHT_SECONDS = 7200
 
@@ -154,6 +156,9 @@ class Envelope:
         headers = response.headers
         headers["X-Request-Id"] = exchange.request_id
         headers["X-Content-Type-Options"] = "nosniff"
+        # The address of a page may hold an access key: other hosts learn its origin alone.
+        headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
+        headers.setdefault("Content-Security-Policy", NO_PAGE_POLICY)
         headers.setdefault("Cache-Control", "no-store")
         origin = exchange.request.headers.get("Origin")
         if "*" in self._cors_origins:

@@ -31,7 +31,11 @@ from .index import StoredIndex
 from .manifest import ModelInfo
 from .photo import load_pixels
 from .release import IMAGES
-from .storage import NotFoundInStorage, Storage
+from .storage import Storage, StorageError
+from .telemetry import log
+
+# How long a match is explained without its product's photo rather than kept waiting for that.
+PHOTO_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Explanation:
 
     Attributes:
         photo: [rows, columns] of the searched photo.
-        product: [rows, columns] of the product's; None where that is not stored.
+        product: [rows, columns] of the product's; None where that is not stored, or the storage
+            does not bring it in PHOTO_SECONDS.
     """
 
     photo: NDArray[np.float64]
@@ -78,7 +83,6 @@ class Explainer:
         Raises:
             ExplanationUnavailable: this release, or this engine, cannot say.
             DeadlineExceeded: there is no time left.
-            StorageError: the root cannot be read.
         """
         embedder = self._embedder
         if not isinstance(embedder, ExplainableEmbedder):
@@ -89,6 +93,7 @@ class Explainer:
         vector = shares.sum(axis=(0, 1))
         stored = self._index.vectors(np.array([image.row for image, _ in matches]))
         explanations = []
+        storage = storage.until(min(deadline, time.monotonic() + PHOTO_SECONDS))
         with ThreadPoolExecutor(len(matches)) as pool:
             # Read side by side, while those that are here are embedded.
             photos = pool.map(lambda match: _read(storage, match[0].sha256), matches)
@@ -132,12 +137,13 @@ def grid(
 
 
 def _read(storage: Storage, sha256: str) -> bytes | None:
-    """Read a stored photo; None where the release came without it, or it is gone."""
+    """Read a stored photo; None where the release came without it, or it cannot be had."""
     if not sha256:
         return None
     try:
         return storage.read(f"{IMAGES}/{sha256}.jpg")
-    except NotFoundInStorage:
+    except (StorageError, DeadlineExceeded) as error:
+        log("WARNING", f"A match is explained without its product's photo: {error.message}")
         return None
 
 

@@ -18,6 +18,7 @@ from .access import Access
 from .admission import Admission
 from .app import App
 from .decoding import Decoders
+from .draining import drain_at_the_end
 from .envelope import Envelope
 from .memory import share_arenas
 from .metrics import Metrics
@@ -27,6 +28,7 @@ from .settings import Settings
 from .worker import Worker
 
 share_arenas()
+drain_at_the_end()
 _settings = Settings.from_environment(os.environ)
 _admission = Admission(running=_settings.running_searches, waiting=_settings.max_waiting)
 _metrics = Metrics(_admission)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from .errors import ReleaseError
 from .manifest import MANIFEST, FileInfo, Manifest, bad_field, is_release_id, parse_manifest
-from .storage import NotFoundInStorage, Storage, Version
+from .storage import NotFoundInStorage, Storage, Version, remove_abandoned
 
 POINTER = "current.json"
 RELEASES = "releases"
@@ -150,6 +150,8 @@ def fetching_release(
     manifest = read_manifest(storage, release_id)
     source = storage.child(release_prefix(release_id))
     folder = source.folder or destination / release_prefix(release_id)
+    if source.folder is None:
+        remove_abandoned(folder)
 
     def bring(name: str, info: FileInfo) -> None:
         local = folder / name

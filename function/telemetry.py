@@ -19,6 +19,8 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2
 _CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/\d+)?(?:;.*)?")
 
 PROBES = "/health/"
+# Of what a caller writes into its line. The server sets no limit to an address.
+MAX_LOGGED_CHARACTERS = 1000
 
 
 def log(severity: str, message: str, **fields: object) -> None:
@@ -97,17 +99,18 @@ def log_request(
     if request.path.startswith(PROBES):
         return
     status = response.status_code
+    path = request.path[:MAX_LOGGED_CHARACTERS]
     severity = "ERROR" if status == 500 else "WARNING" if status >= 400 else "INFO"
     log(
         severity,
-        f"{request.method} {request.path} {status}",
+        f"{request.method} {path} {status}",
         httpRequest={
             "requestMethod": request.method,
-            "requestUrl": request.path,
+            "requestUrl": path,
             "status": status,
             "requestSize": str(request.content_length or 0),
             "responseSize": str(response.calculate_content_length() or 0),
-            "userAgent": request.headers.get("User-Agent", ""),
+            "userAgent": request.headers.get("User-Agent", "")[:MAX_LOGGED_CHARACTERS],
             "latency": f"{stopwatch.elapsed_seconds:.4f}s",
         },
         requestId=request_id,

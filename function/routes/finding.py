@@ -81,7 +81,7 @@ class Finder:
             known_product(engine.catalog, query.product_id)
         if query.image_uri:
             with stage("fetch"):
-                content = self._read_source(query.image_uri)
+                content = self._read_source(query.image_uri, deadline)
         with ExitStack() as admitted:
             with stage("queue"):
                 leaving = partial(has_left, exchange.request.environ)
@@ -139,7 +139,7 @@ class Finder:
         matches = tuple(replace(match, explanation=explanation) for match, explanation in pairs)
         return replace(result, matches=matches)
 
-    def _read_source(self, uri: str) -> bytes:
+    def _read_source(self, uri: str, deadline: float) -> bytes:
         settings = self._context.settings
         match = _SOURCE.fullmatch(uri)
         if match is None or match[1] not in settings.source_buckets:
@@ -149,7 +149,7 @@ class Finder:
                 reason="IMAGE_SOURCE_NOT_ALLOWED",
             )
         bucket, name = match.groups()
-        storage = open_storage(f"gs://{bucket}")
+        storage = open_storage(f"gs://{bucket}").until(deadline)
         try:
             photo.check_size(storage.size(name), settings.photo_limits)
             return storage.read(name)

@@ -6,6 +6,7 @@ GET  /v1/images/{sha256}     a stored photo or thumbnail
 """
 
 import re
+import time
 
 from flask import Response
 from werkzeug.routing import PathConverter, Rule
@@ -75,7 +76,9 @@ class ProductRoutes:
             response = Response(status=304)
         else:
             try:
-                data = self._context.worker.get().storage.read(f"{IMAGES}/{sha256}.jpg")
+                storage = self._context.worker.get().storage
+                deadline = time.monotonic() + self._context.settings.deadline_seconds
+                data = storage.until(deadline).read(f"{IMAGES}/{sha256}.jpg")
             except NotFoundInStorage:
                 raise missing from None
             response = Response(data, mimetype="image/jpeg")

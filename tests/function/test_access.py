@@ -1,9 +1,11 @@
 """Who may ask: the file of keys, its rotation, and what a request has to bring."""
 
 import hashlib
+import hmac
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from flask import Request
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
+from function import access as access_module
 from function.access import (
     MAX_KEYS,
     REREAD_SECONDS,
@@ -108,6 +111,27 @@ def test_a_key_comes_in_a_header_or_else_in_the_query(tmp_path: Path) -> None:
     with pytest.raises(Unauthenticated) as error:
         access.check(asking(f"key={second}", X_Api_Key="wrong"))
     assert error.value.reason == "API_KEY_INVALID"
+
+
+def test_the_time_of_a_check_tells_nothing_of_the_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [make_key(f"key{number}") for number in range(20)]
+    access = Access(write_keys(tmp_path / "keys", *(key for _, key in made)))
+    compared: list[tuple[str, str]] = []
+
+    def compare_digest(one: str, other: str) -> bool:
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(access_module, "hmac", SimpleNamespace(compare_digest=compare_digest))
+    # The first, one between, the last, none, and as many characters as there may be.
+    for sent in (made[0][0], made[10][0], made[19][0], "unknown", "x" * 5000):
+        compared.clear()
+        lets_in(access, sent)
+        # All keys, by their hashes: of one length, whatever was sent.
+        assert [one for one, _ in compared] == [key.sha256 for _, key in made]
+        assert {other for _, other in compared} == {hashlib.sha256(sent.encode()).hexdigest()}
 
 
 @pytest.mark.parametrize(

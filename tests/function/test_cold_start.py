@@ -15,7 +15,7 @@ ANSWERING = {
 }  # fmt: skip
 FRAMEWORK = {
     "blinker", "click", "cloudevents", "deprecation", "flask", "functions_framework",
-    "itsdangerous", "jinja2", "markupsafe", "packaging", "werkzeug",
+    "gunicorn", "itsdangerous", "jinja2", "markupsafe", "packaging", "werkzeug",
 }  # fmt: skip
 SCANN = {"absl", "google"}
 

@@ -79,7 +79,8 @@ def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], dic
                 f"{GOLDEN}: {precision} vector {number} of {n}: expected a cosine of at least "
                 f"{least} between what the {embedder.precision} program gives and what it must "
                 f"give; found {cosines[number]:.5f}. "
-                "The program and the weights do not belong together: publish again."
+                "The program and the weights do not belong together: publish again.",
+                fault="GOLDEN_MISMATCH",
             )
         worst[precision] = float(cosines.min())
     return pixels, worst

@@ -10,7 +10,6 @@ from .errors import ReleaseError
 from .golden import check_golden
 from .index import StoredIndex, open_index
 from .manifest import CATALOG, GOLDEN, INDEX
-from .memory import return_freed_memory
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
 from .storage import Storage
@@ -37,20 +36,68 @@ def load_search_engine(
     with stopwatch.stage("pointer"):
         release_id = current_release_id(storage)
     if release_id is None:
-        raise ReleaseError(f"{storage.url}: expected a published release; found none.")
-    cache = cache_dir / hashlib.sha256(storage.url.encode()).hexdigest()[:16]
-    with fetching_release(storage, release_id, cache, engine=engine) as release:
-        loaded = open_release(release, engine=engine, stopwatch=stopwatch)
-    drop_cached_releases(cache, keep=release_id)
+        raise no_release(storage)
+    loaded = load_release(
+        storage, release_id, engine=engine, cache_dir=cache_dir, stopwatch=stopwatch
+    )
+    drop_other_releases(storage, cache_dir, keep=release_id)
     return loaded
 
 
+def no_release(storage: Storage) -> ReleaseError:
+    """Return the error that says that nothing was published."""
+    return ReleaseError(
+        f"{storage.url}: expected a published release; found none.", fault="POINTER_MISSING"
+    )
+
+
+def load_release(
+    storage: Storage,
+    release_id: str,
+    *,
+    engine: str,
+    cache_dir: Path,
+    held: SearchEngine | None = None,
+    stopwatch: Stopwatch | None = None,
+) -> SearchEngine:
+    """Fetch a release, verify it, and try it.
+
+    Args:
+        storage, engine, cache_dir, stopwatch: as for `load_search_engine`; no other release is
+            removed.
+        release_id: which.
+        held: an engine that is loaded already; where the programs are the same, its own serves on.
+
+    Raises:
+        ReleaseError: it cannot be served: which file, field or vector, and why.
+        StorageError: the root cannot be read.
+    """
+    cache = _cache_of(storage, cache_dir)
+    manifest = held.manifest if held else None
+    with fetching_release(storage, release_id, cache, engine=engine, held=manifest) as release:
+        return open_release(release, engine=engine, held=held, stopwatch=stopwatch)
+
+
+def drop_other_releases(storage: Storage, cache_dir: Path, *, keep: str) -> None:
+    """Remove what was fetched of this root's releases but for one, as `drop_cached_releases`."""
+    drop_cached_releases(_cache_of(storage, cache_dir), keep=keep)
+
+
+def _cache_of(storage: Storage, cache_dir: Path) -> Path:
+    return cache_dir / hashlib.sha256(storage.url.encode()).hexdigest()[:16]
+
+
 def open_release(
-    release: LocalRelease, *, engine: str, stopwatch: Stopwatch | None = None
+    release: LocalRelease,
+    *,
+    engine: str,
+    held: SearchEngine | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Load a release, check that its parts fit together, and answer a real query.
 
-    Each part is loaded as soon as its files are there. For `stopwatch` see `load_search_engine`.
+    Each part is loaded as soon as its files are there. For `held` and `stopwatch` see
+    `load_release`.
 
     Raises:
         ReleaseError: a part is damaged, cannot be loaded, differs from the manifest, or gives other
@@ -62,7 +109,10 @@ def open_release(
     # Both take most of their time outside Python's lock.
     with ThreadPoolExecutor(1) as pool:
         indexing = pool.submit(_open_index, release, stopwatch)
-        embedder = _open_embedder(release, engine, stopwatch)
+        if held is not None and manifest.has_program_of(held.manifest, engine):
+            embedder = held.embedder
+        else:
+            embedder = _open_embedder(release, engine, stopwatch)
         index = indexing.result()
     catalog = open_catalog(release.part(CATALOG))
     try:
@@ -104,7 +154,6 @@ def open_release(
     except BaseException:
         catalog.close()
         raise
-    return_freed_memory()
     return loaded
 
 

@@ -217,11 +217,32 @@ class Manifest:
             return (EMBEDDER_INT8,)
         return ENGINES[_known_engine(engine)]
 
-    def files_for(self, engine: str) -> dict[str, FileInfo]:
-        """Return the files that `engine` needs here; ReleaseError where the release lacks one."""
-        wanted = (*self.programs_for(engine), INDEX, CATALOG, GOLDEN)
+    def has_program_of(self, held: "Manifest", engine: str) -> bool:
+        """Say whether `engine` would run the same files here as for another release."""
+        programs = self.programs_for(engine)
+        return (
+            programs == held.programs_for(engine)
+            and self.model == held.model
+            and self._files(programs, engine) == held._files(programs, engine)
+        )
+
+    def files_for(self, engine: str, held: "Manifest | None" = None) -> dict[str, FileInfo]:
+        """Return the files that `engine` needs here, but for a program that it runs already.
+
+        Args:
+            engine: as for `programs_for`.
+            held: of the release that it runs already; None: it runs none.
+
+        Raises:
+            ReleaseError: the release lacks one.
+        """
+        is_loaded = held is not None and self.has_program_of(held, engine)
+        programs = () if is_loaded else self.programs_for(engine)
+        return self._files((*programs, INDEX, CATALOG, GOLDEN), engine)
+
+    def _files(self, parts: tuple[str, ...], engine: str) -> dict[str, FileInfo]:
         needed: dict[str, FileInfo] = {}
-        for part in wanted:
+        for part in parts:
             found = {
                 name: info
                 for name, info in self.files.items()
@@ -260,7 +281,8 @@ def parse_manifest(data: bytes) -> Manifest:
     if version != SCHEMA_VERSION:
         raise ReleaseError(
             f"{MANIFEST}: schema_version: expected {SCHEMA_VERSION}, found {version!r}. "
-            "Deploy the function and publish the release from the same version of the project."
+            "Deploy the function and publish the release from the same version of the project.",
+            fault="SCHEMA_UNSUPPORTED",
         )
     manifest: Manifest = _decoded(Manifest, content, "")
     _check(is_release_id(manifest.release_id), "release_id", "letters, digits, '._-'", manifest)

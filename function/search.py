@@ -72,6 +72,7 @@ class SearchEngine:
     Attributes:
         manifest: what the release says about itself.
         catalog: its products.
+        embedder: its network.
         image_size: side of the square photo it takes, in pixels.
         explainer: says where in the photos a match's score lies.
     """
@@ -83,7 +84,7 @@ class SearchEngine:
         self.catalog = catalog
         self.image_size = manifest.model.image_size
         self.explainer = Explainer(embedder, index, manifest.model)
-        self._embedder = embedder
+        self.embedder = embedder
         self._index = index
 
     def search(
@@ -140,7 +141,7 @@ class SearchEngine:
         if isinstance(looked_for, str):
             vectors = self._vectors_of(looked_for)
         else:
-            (vectors,) = self._embedder.embed(looked_for[None])
+            (vectors,) = self.embedder.embed(looked_for[None])
             timings["embed"] = (time.perf_counter() - start) * 1e3
             start = time.perf_counter()
         ranking = rank_products(

@@ -10,6 +10,7 @@ from .errors import ReleaseError
 from .golden import check_golden
 from .index import StoredIndex, open_index
 from .manifest import CATALOG, GOLDEN, INDEX
+from .pacing import AT_ONCE, Pacing
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
 from .storage import Storage
@@ -58,6 +59,7 @@ def load_release(
     engine: str,
     cache_dir: Path,
     held: SearchEngine | None = None,
+    pacing: Pacing = AT_ONCE,
     stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Fetch a release, verify it, and try it.
@@ -66,7 +68,9 @@ def load_release(
         storage, engine, cache_dir, stopwatch: as for `load_search_engine`; no other release is
             removed.
         release_id: which.
-        held: an engine that is loaded already; where the programs are the same, its own serves on.
+        held: an engine that is loaded already, whose program and index go on in the new one where
+            they are the same.
+        pacing: what is done for those who are served meanwhile.
 
     Raises:
         ReleaseError: it cannot be served: which file, field or vector, and why.
@@ -74,8 +78,15 @@ def load_release(
     """
     cache = _cache_of(storage, cache_dir)
     manifest = held.manifest if held else None
-    with fetching_release(storage, release_id, cache, engine=engine, held=manifest) as release:
-        return open_release(release, engine=engine, held=held, stopwatch=stopwatch)
+    with fetching_release(
+        storage,
+        release_id,
+        cache,
+        engine=engine,
+        held=manifest,
+        begin_thread=pacing.begin_thread,
+    ) as release:
+        return open_release(release, engine=engine, held=held, pacing=pacing, stopwatch=stopwatch)
 
 
 def drop_other_releases(storage: Storage, cache_dir: Path, *, keep: str) -> None:
@@ -92,11 +103,12 @@ def open_release(
     *,
     engine: str,
     held: SearchEngine | None = None,
+    pacing: Pacing = AT_ONCE,
     stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Load a release, check that its parts fit together, and answer a real query.
 
-    Each part is loaded as soon as its files are there. For `held` and `stopwatch` see
+    Each part is loaded as soon as its files are there. For `held`, `pacing` and `stopwatch` see
     `load_release`.
 
     Raises:
@@ -107,13 +119,10 @@ def open_release(
     stopwatch = stopwatch or Stopwatch()
     manifest = release.manifest
     # Both take most of their time outside Python's lock.
-    with ThreadPoolExecutor(1) as pool:
-        indexing = pool.submit(_open_index, release, stopwatch)
-        if held is not None and manifest.has_program_of(held.manifest, engine):
-            embedder = held.embedder
-        else:
-            embedder = _open_embedder(release, engine, stopwatch)
-        index = indexing.result()
+    with ThreadPoolExecutor(1, initializer=pacing.begin_thread) as pool:
+        opening = pool.submit(_open_embedder, release, engine, held, stopwatch)
+        index = _open_index(release, engine, held, pacing, stopwatch)
+        embedder = opening.result()
     catalog = open_catalog(release.part(CATALOG))
     try:
         for part, found, field_name, expected in (
@@ -144,8 +153,9 @@ def open_release(
                     f"{field_name} of the manifest says; found {found}. Publish again."
                 )
         with stopwatch.stage("try"):
-            pixels, _ = check_golden(embedder, release.part(GOLDEN))
+            pixels, _ = check_golden(embedder, release.part(GOLDEN), pacing.pause)
         loaded = SearchEngine(embedder, index, catalog, manifest)
+        pacing.pause()
         if not loaded.search(pixels[0], 1).matches:
             raise ReleaseError(
                 f"Release {manifest.release_id}: expected an answer to the first golden photo; "
@@ -157,14 +167,28 @@ def open_release(
     return loaded
 
 
-def _open_index(release: LocalRelease, stopwatch: Stopwatch) -> StoredIndex:
+def _open_index(
+    release: LocalRelease,
+    engine: str,
+    held: SearchEngine | None,
+    pacing: Pacing,
+    stopwatch: Stopwatch,
+) -> StoredIndex:
+    if held is not None and release.manifest.has_index_of(held.manifest, engine):
+        return held.index
     with stopwatch.stage("fetch index"):
         folder = release.part(INDEX)
+    # ScaNN holds Python's lock while it loads, about a microsecond for each row.
+    pacing.pause()
     with stopwatch.stage("open index"):
         return open_index(folder, release.manifest.index.kind)
 
 
-def _open_embedder(release: LocalRelease, engine: str, stopwatch: Stopwatch) -> Embedder:
+def _open_embedder(
+    release: LocalRelease, engine: str, held: SearchEngine | None, stopwatch: Stopwatch
+) -> Embedder:
+    if held is not None and release.manifest.has_program_of(held.manifest, engine):
+        return held.embedder
     # Before its files are there: that takes as long as to verify them.
     with stopwatch.stage("import engine"):
         import_engine(engine)

@@ -27,7 +27,7 @@ share_arenas()
 _settings = Settings.from_environment(os.environ)
 _admission = Admission(running=_settings.running_searches, waiting=_settings.max_waiting)
 _metrics = Metrics(_admission)
-_services = Services(_settings, _metrics)
+_services = Services(_settings, _metrics, _admission)
 _worker = Worker(
     _services.first,
     wait_seconds=_settings.loading_wait_seconds,

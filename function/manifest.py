@@ -226,19 +226,28 @@ class Manifest:
             and self._files(programs, engine) == held._files(programs, engine)
         )
 
+    def has_index_of(self, held: "Manifest", engine: str) -> bool:
+        """Say whether the index has the same files, and the same kind, as another release's."""
+        same = self._files((INDEX,), engine) == held._files((INDEX,), engine)
+        return same and self.index.kind == held.index.kind
+
     def files_for(self, engine: str, held: "Manifest | None" = None) -> dict[str, FileInfo]:
-        """Return the files that `engine` needs here, but for a program that it runs already.
+        """Return the files that `engine` needs here, but for those of parts that it has loaded.
 
         Args:
             engine: as for `programs_for`.
-            held: of the release that it runs already; None: it runs none.
+            held: of the release that it has loaded, whose program and index go on where they are
+                the same; None: it has none.
 
         Raises:
             ReleaseError: the release lacks one.
         """
-        is_loaded = held is not None and self.has_program_of(held, engine)
-        programs = () if is_loaded else self.programs_for(engine)
-        return self._files((*programs, INDEX, CATALOG, GOLDEN), engine)
+        wanted = [CATALOG, GOLDEN]
+        if held is None or not self.has_index_of(held, engine):
+            wanted.append(INDEX)
+        if held is None or not self.has_program_of(held, engine):
+            wanted.extend(self.programs_for(engine))
+        return self._files(tuple(wanted), engine)
 
     def _files(self, parts: tuple[str, ...], engine: str) -> dict[str, FileInfo]:
         needed: dict[str, FileInfo] = {}

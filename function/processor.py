@@ -12,10 +12,8 @@ CGROUP = Path("/sys/fs/cgroup")
 
 # Products of 8-bit integers, summed in 32 bits, best first. Processors without them saturate.
 INT8_INSTRUCTIONS = ("amx_int8", "avx512_vnni", "avx_vnni")
-
-# Beside a thread of ten less it gets a tenth. Of twenty less it would get a seventieth, and whoever
-# waits for a lock that it holds would wait for as much longer.
-_NICENESS = 10
+# The most there is: beside a thread of none it gets a seventieth of a busy processor.
+_NICENESS = 19
 
 
 def int8_instructions() -> str:
@@ -44,16 +42,15 @@ def usable_processors(cgroup: Path = CGROUP) -> int:
 
 
 def stand_back() -> None:
-    """Let this thread, and those that it starts, take from others little of a busy processor.
+    """Let this thread, and those that it starts, run where others leave a processor idle.
 
     The kernel keeps a niceness for each thread; elsewhere than on Linux nothing is done. A thread
-    cannot take it back, so it is for one that ends when its work is done.
+    cannot take it back. What it holds it holds for long, so it is for work that needs no lock of
+    Python's.
     """
     if sys.platform == "linux":
-        thread = threading.get_native_id()
         with suppress(OSError):
-            niceness = os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS
-            os.setpriority(os.PRIO_PROCESS, thread, niceness)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _share(cgroup: Path) -> int | None:

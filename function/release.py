@@ -142,6 +142,7 @@ def fetching_release(
     *,
     engine: str,
     held: Manifest | None = None,
+    begin_thread: Callable[[], None] = lambda: None,
 ) -> Iterator[LocalRelease]:
     """Bring the files that `engine` needs to this machine and verify each by size and SHA-256.
 
@@ -149,8 +150,8 @@ def fetching_release(
     one that is left by an error begins no further file. A root that is a local folder is verified
     in place and nothing is copied. Otherwise files land under `destination`/releases/<release id>;
     those already there are verified and reused, so a fetch that was cut off goes on where it
-    stopped. A program that is also that of `held`, a release whose engine runs already, is not
-    fetched.
+    stopped. A program or an index that is also that of `held`, a release that is loaded already, is
+    not fetched. `begin_thread` is called in each thread that downloads and verifies.
 
     Raises:
         ReleaseError: the release or a file is missing or differs from the manifest.
@@ -172,7 +173,7 @@ def fetching_release(
                 "publish again, or point at another release."
             )
 
-    pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS)
+    pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS, initializer=begin_thread)
     try:
         checks = {
             name: pool.submit(bring, name, info)

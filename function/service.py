@@ -1,17 +1,20 @@
 """What a worker holds: the current release's engine, and how another takes its place.
 
 The pointer is looked at while requests are answered. What it names is loaded and tried beside the
-engine that serves, whose own program goes on where the other's is the same. A release that cannot
-be served is refused, once: it is tried again only when the pointer was written anew.
+engine that serves, whose own program and index go on where the other's are the same. A release that
+cannot be served is refused, once: it is tried again only when the pointer was written anew.
 """
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from .admission import Admission
 from .errors import ReleaseError, ReleaseFault
 from .loading import drop_other_releases, load_release, load_search_engine, no_release
 from .memory import return_freed_memory
 from .metrics import Metrics
+from .pacing import Pacing
+from .processor import stand_back
 from .release import read_pointer
 from .search import SearchEngine
 from .settings import Settings, variable
@@ -62,11 +65,13 @@ class Services:
     Args:
         settings: where the root is, what runs the network, and where files are kept.
         metrics: told what is served, and of each release that was tried.
+        admission: of the searches, between which a successor is loaded.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, admission: Admission) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._admission = admission
 
     def first(self) -> Service:
         """Fetch, verify and try the current release.
@@ -137,6 +142,7 @@ class Services:
             engine=settings.engine,
             cache_dir=settings.cache_dir,
             held=held.engine,
+            pacing=Pacing(begin_thread=stand_back, pause=self._admission.wait_until_idle),
             stopwatch=stopwatch,
         )
         return self._loaded(Service(engine, held.storage), stopwatch)

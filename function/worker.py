@@ -17,7 +17,6 @@ import weakref
 from collections.abc import Callable
 
 from .errors import FunctionError, ReleaseError, Unavailable
-from .processor import stand_back
 from .telemetry import log, log_exception
 
 FIRST_RETRY_SECONDS = 2.0
@@ -38,7 +37,7 @@ class Worker[T]:
         load: slow; called in a thread, never twice at once, never again after it returned.
         wait_seconds: how long `get` waits for a load under way.
         renew: given what is held, returns what is to take its place: itself where nothing does.
-            Slow; called in a thread that stands back behind all others.
+            Slow; called in a thread.
         renew_seconds: from one look to the next, at the least; 0: `renew` is never called.
         settle: called after a replacement, once what was replaced is gone, with what is held.
     """
@@ -127,7 +126,6 @@ class Worker[T]:
             self._settled.set()
 
     def _replace(self) -> None:
-        stand_back()
         try:
             gone = self._swap()
             self._rest()

@@ -14,12 +14,14 @@ import onnx
 from function.manifest import (
     CATALOG,
     GOLDEN,
+    INDEX,
     MANIFEST,
     SCHEMA_VERSION,
     parse_manifest,
 )
 from function.release import POINTER, file_info, release_prefix
 from function.storage import open_storage
+from function.vectors import DATASET
 
 
 def add_successor(
@@ -57,6 +59,19 @@ def retitle(title: str) -> Callable[[Path], None]:
             connection.execute("UPDATE product SET title = ?", [title])
 
     return change
+
+
+def rewrite_index(folder: Path) -> None:
+    """Make another file of the same index: a function has to load it anew."""
+    codes = folder / INDEX / "search.json"
+    if codes.exists():
+        codes.write_text(f"{codes.read_text()}\n")
+        return
+    path = folder / INDEX / DATASET
+    rows = np.load(path)
+    # Of version 2 instead of 1.
+    with path.open("wb") as file:
+        np.lib.format.write_array(file, rows, version=(2, 0))
 
 
 def rewrite_program(folder: Path) -> None:

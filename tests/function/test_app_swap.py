@@ -16,6 +16,7 @@ from function.errors import ReleaseFault
 from function.release import POINTER, release_prefix
 from function.storage import open_storage
 from tests.answers import PHOTO, assert_refused, results
+from tests.gcs import make_bucket, run_gcs
 from tests.releases import TinyRelease
 from tests.server import Answer, RunningFunction, run_function
 from tests.successors import (
@@ -25,6 +26,7 @@ from tests.successors import (
     lose_a_file,
     point_at,
     retitle,
+    rewrite_index,
     rewrite_program,
     turn_golden_vectors,
 )
@@ -35,11 +37,12 @@ SECOND, THIRD = "second", "third"
 
 @pytest.fixture(scope="module")
 def root(tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With two releases more: SECOND has another catalogue, THIRD another program as well."""
+    """With two releases more: SECOND has another catalogue, THIRD another program and index too."""
     root = tmp_path_factory.mktemp("swap") / "root"
     shutil.copytree(tiny_release.root, root)
     add_successor(root, tiny_release.release_id, SECOND, retitle(SECOND))
-    add_successor(root, tiny_release.release_id, THIRD, retitle(THIRD), rewrite_program)
+    changes = (retitle(THIRD), rewrite_index, rewrite_program)
+    add_successor(root, tiny_release.release_id, THIRD, *changes)
     return root
 
 
@@ -93,14 +96,14 @@ def test_the_newer_release_serves_and_the_pointer_leads_back(
     assert swapping.metric('lookalike_release_loads_total{outcome="loaded"}') == loads + 3
 
 
-def test_the_program_is_loaded_again_only_where_it_differs(
+def test_program_and_index_are_loaded_again_only_where_they_differ(
     swapping: RunningFunction, root: Path
 ) -> None:
-    opening = 'lookalike_loading_seconds{stage="open program"}'
+    opening = [f'lookalike_loading_seconds{{stage="open {part}"}}' for part in ("program", "index")]
     swap(swapping, root, SECOND)
-    assert swapping.metric(opening) == 0
+    assert [swapping.metric(name) for name in opening] == [0, 0]
     swap(swapping, root, THIRD)
-    assert swapping.metric(opening) > 0
+    assert all(swapping.metric(name) > 0 for name in opening)
 
 
 def test_page_tokens_and_etags_end_with_their_release(
@@ -296,9 +299,9 @@ def test_a_bucket_s_files_are_fetched_beside_the_old_ones_which_are_dropped_afte
         running.wait_until_ready()
         (first,) = cache.rglob("*.onnx")
         swap(running, gcs_emulator, SECOND)
-        eventually(lambda: not first.exists())
-        # Its program is the first one's, which is loaded.
-        assert not list(cache.rglob("*.onnx"))
+        eventually(lambda: not first.parent.exists())
+        # Its program and its index are the first one's, which are loaded.
+        assert not [*cache.rglob("*.onnx"), *cache.rglob("index/*")]
         swap(running, gcs_emulator, THIRD)
         eventually(lambda: [path.parent.name for path in cache.rglob("*.onnx")] == [THIRD])
         bucket.delete(f"{release_prefix(SECOND)}/golden.npz")
@@ -307,3 +310,51 @@ def test_a_bucket_s_files_are_fetched_beside_the_old_ones_which_are_dropped_afte
         # Nor is what was fetched of a refused release kept.
         eventually(lambda: {path.name for path in cache.glob("*/releases/*")} == {THIRD})
         assert titles(running.search(PHOTO)) == {THIRD}
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_many_swaps(
+    swapping: RunningFunction, root: Path, tiny_release: TinyRelease
+) -> None:
+    def swaps(rounds: int) -> float:
+        for _ in range(rounds):
+            for release_id in (SECOND, THIRD, tiny_release.release_id):
+                swap(swapping, root, release_id)
+                assert swapping.search(PHOTO, explain="true").status == 200
+        # The last one's predecessor is freed after the swap.
+        time.sleep(1)
+        return swapping.metric("process_resident_memory_bytes ") / 1e6
+
+    early = swaps(10)
+    late = swaps(40)
+    assert late - early < 5
+
+
+@pytest.mark.slow
+def test_while_the_storage_cannot_be_reached_the_release_serves_on(
+    tiny_release: TinyRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_gcs(tmp_path / "gcs.txt") as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        root = make_bucket(url)
+        bucket = open_storage(root)
+        for file in tiny_release.root.rglob("*"):
+            if file.is_file():
+                bucket.upload(file, file.relative_to(tiny_release.root).as_posix())
+        log, cache = tmp_path / "log.txt", str(tmp_path / "cache")
+        starting = run_function(log, root=root, release_check_seconds="0.2", cache_dir=cache)
+        running = starting.__enter__()
+        running.wait_until_ready()
+    # The emulator has ended; the client tries for half a minute.
+    try:
+        failed = 'lookalike_release_loads_total{outcome="failed"}'
+        end = time.monotonic() + 90
+        while running.metric(failed) == 0:
+            assert running.search(PHOTO).status == 200
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        assert "refusedRelease" not in index(running)
+        warned = [x for x in running.log_lines() if "serves on" in x["message"]]
+        assert [line["severity"] for line in warned] == ["WARNING"]
+    finally:
+        starting.__exit__(None, None, None)

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import os
 import threading
 import time
 import weakref
@@ -30,7 +29,6 @@ class Shop:
         self.published = 0
         self.looks = 0
         self.settled: list[int] = []
-        self.niceness: list[int] = []
         self.error: Exception | None = None
         self.may_go_on = threading.Event()
         self.may_go_on.set()
@@ -40,7 +38,6 @@ class Shop:
 
     def next(self, held: Release) -> Release:
         self.looks += 1
-        self.niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         assert self.may_go_on.wait(30)
         if self.error:
             raise self.error
@@ -191,13 +188,3 @@ def test_a_failed_look_is_logged_with_what_the_operator_needs(
     line = json.loads(printed.splitlines()[0])
     assert line["severity"] == severity
     assert text in line["message"] + line.get("stack_trace", "")
-
-
-@pytest.mark.skipif(not hasattr(os, "PRIO_PROCESS"), reason="Linux keeps a niceness per thread")
-def test_a_renewal_stands_back_and_nobody_else_does(shop: Shop) -> None:
-    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    worker = shop.worker()
-    shop.published = 1
-    becomes(worker, 1)
-    assert all(nice > before for nice in shop.niceness)
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -66,10 +66,14 @@ check: setup  ## lint, format, types and import rules
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-SERVING_BENCHMARKS = embedder search serving overload asking
+SERVING_BENCHMARKS = embedder search serving overload asking swap
 bench-serving: EXTRAS = dev
 bench-serving: setup peers  ## the function beside torch, ONNX Runtime, FAISS and hnswlib servers
 	@for name in $(SERVING_BENCHMARKS); do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
+
+soak: EXTRAS = dev
+soak: setup  ## half an hour of load, with another release every minute; MINUTES=3 for less
+	.venv/bin/python -m tests.benchmarks.soak --minutes $(or $(MINUTES),30)
 
 # Python 3.11 where there is one: PyTorch's CPU builds are the easiest to come by for it.
 PEERS = .cache/peers/installed
@@ -116,4 +120,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving peers bench-trainer fuzz format types conformance audit hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer fuzz format types conformance audit hooks

@@ -17,6 +17,9 @@ from .errors import ClientLeft, DeadlineExceeded, QueueFull
 
 # How long a client that has left may still hold its place in the queue.
 _POLL_SECONDS = 0.1
+# For how long, and how often, a moment without a search is looked for.
+_IDLE_SECONDS = 1.0
+_IDLE_POLL_SECONDS = 0.001
 # Each refusal costs about a thirtieth of a search, so callers that come again at once, as fast as
 # they can, would take the processors from those that were let in: refusals keep this pace.
 REFUSALS_PER_SECOND = 200
@@ -50,6 +53,12 @@ class Admission:
     def waiting(self) -> int:
         """Searches in the queue now."""
         return len(self._queue)
+
+    def wait_until_idle(self) -> None:
+        """Return when no search computes, or after some time in which there always was one."""
+        end = time.monotonic() + _IDLE_SECONDS
+        while self.running and time.monotonic() < end:
+            time.sleep(_IDLE_POLL_SECONDS)
 
     def check(self) -> None:
         """Raise QueueFull if `place` would: before the request costs anything more."""

@@ -7,11 +7,12 @@ from typing import Any
 
 from .browse import BrowseResult
 from .calibration import Calibration
-from .catalog import ImageRow, Product, ProductCatalog
+from .catalog import ImageRow, Product
 from .explanation import Explanation
 from .facets import Facet
 from .manifest import Manifest
 from .search import Match, SearchResult
+from .service import Refusal, Service
 
 MAX_LISTED = 100
 
@@ -123,12 +124,14 @@ def product_answer(product: Product, images: Sequence[ImageRow], links: Links) -
     return {**_product(product), "images": [_image(image, links) for image in images]}
 
 
-def index_answer(manifest: Manifest, catalog: ProductCatalog) -> dict[str, Any]:
+def index_answer(service: Service) -> dict[str, Any]:
     """What is indexed, with which model, and how well it did on unseen products.
 
     Categories, product sets and keys of labels are listed up to MAX_LISTED; where there are more,
     they are null.
     """
+    manifest, catalog = service.engine.manifest, service.engine.catalog
+    refusal = service.refusal
     return {
         "release": manifest.release_id,
         "indexTime": manifest.created,
@@ -146,7 +149,12 @@ def index_answer(manifest: Manifest, catalog: ProductCatalog) -> dict[str, Any]:
         "labelKeys": _few(catalog.label_keys(MAX_LISTED + 1)),
         "evaluation": _camel(manifest.evaluation),
         "calibration": _measured(manifest.calibration) if manifest.calibration else None,
+        **({"refusedRelease": _refusal(refusal)} if refusal else {}),
     }
+
+
+def _refusal(refusal: Refusal) -> dict[str, str]:
+    return {"release": refusal.release_id, "reason": refusal.fault, "time": refusal.time}
 
 
 def _measured(calibration: Calibration) -> dict[str, Any]:

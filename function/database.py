@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,12 +13,15 @@ _VALUES_PER_QUERY = 900
 class Database:
     """One connection for all threads.
 
-    It keeps the file open even when its name is removed, and a look-up takes microseconds.
+    It keeps the file open even when its name is removed, until it is closed or nobody holds it any
+    more; a look-up takes microseconds.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
+        # It holds itself, by its cache of statements, and would be closed by the collector alone.
+        weakref.finalize(self, connection.close)
 
     def all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of an answer."""

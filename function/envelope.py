@@ -104,9 +104,7 @@ class Envelope:
             self._check_length(request)
             response = handle(exchange)
         except Exception as error:  # noqa: BLE001 - every failure gets the one error body
-            told = _as_function_error(error, exchange)
-            reason = told.reason
-            response = _error_response(told)
+            response, reason = _refused(error, exchange)
         self._dress(response, exchange)
         _drain(request, response)
         log_request(
@@ -181,6 +179,15 @@ def json_response(content: object, status: int = 200) -> Response:
     """Return `content` as UTF-8 JSON."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return Response(text.encode(errors="replace"), status, mimetype="application/json")
+
+
+def _refused(error: Exception, exchange: Exchange) -> tuple[Response, str]:
+    """Return the answer to what was raised, and its reason.
+
+    Nobody keeps the error: its traceback holds all that the request held, a release among it.
+    """
+    told = _as_function_error(error, exchange)
+    return _error_response(told), told.reason
 
 
 def _as_function_error(error: Exception, exchange: Exchange) -> FunctionError:

@@ -21,6 +21,17 @@ internal exception.
 """
 
 from collections.abc import Mapping
+from typing import Literal
+
+# What is wrong with a release, or with the pointer to it; for operators, in few words.
+ReleaseFault = Literal[
+    "POINTER_MISSING",
+    "POINTER_INVALID",
+    "RELEASE_MISSING",
+    "RELEASE_DAMAGED",
+    "SCHEMA_UNSUPPORTED",
+    "GOLDEN_MISMATCH",
+]
 
 
 class FunctionError(Exception):
@@ -145,10 +156,18 @@ class Unavailable(FunctionError):
 
 
 class ReleaseError(Unavailable):
-    """No release that could be served: missing, damaged, or of another schema."""
+    """No release that could be served: missing, damaged, or of another schema.
+
+    Attributes:
+        fault: what is wrong with it.
+    """
 
     default_reason = "NO_VALID_RELEASE"
     retry_after_seconds = 30
+
+    def __init__(self, message: str, *, fault: ReleaseFault = "RELEASE_DAMAGED") -> None:
+        super().__init__(message)
+        self.fault: ReleaseFault = fault
 
 
 class DeadlineExceeded(FunctionError):

@@ -5,7 +5,7 @@ trained network itself in float32; and `int8_vectors`, in a release with such a 
 gave on the publisher's machine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -38,12 +38,15 @@ def write_golden(
     np.savez_compressed(path, allow_pickle=False, pixels=pixels, **named)
 
 
-def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], dict[str, float]]:
+def check_golden(
+    embedder: Embedder, path: Path, pause: Callable[[], None] = lambda: None
+) -> tuple[NDArray[np.uint8], dict[str, float]]:
     """Compare what the embedder gives for the golden photos with what it must give.
 
     Args:
         embedder: the program to try.
         path: golden.npz.
+        pause: called before each photo.
 
     Returns:
         The pixels, and the lowest cosine similarity to the vectors of each precision.
@@ -67,7 +70,11 @@ def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], dic
                 f"found {list(pixels.shape)} and {list(vectors.shape)}."
             )
     # One by one, as queries come.
-    found = np.concatenate([embedder.embed(photo[None]) for photo in pixels])
+    rows = []
+    for photo in pixels:
+        pause()
+        rows.append(embedder.embed(photo[None]))
+    found = np.concatenate(rows)
     worst = {}
     for precision, vectors in golden.items():
         least = GOLDEN_COSINE if precision == embedder.precision else PARITY_COSINE
@@ -79,7 +86,8 @@ def check_golden(embedder: Embedder, path: Path) -> tuple[NDArray[np.uint8], dic
                 f"{GOLDEN}: {precision} vector {number} of {n}: expected a cosine of at least "
                 f"{least} between what the {embedder.precision} program gives and what it must "
                 f"give; found {cosines[number]:.5f}. "
-                "The program and the weights do not belong together: publish again."
+                "The program and the weights do not belong together: publish again.",
+                fault="GOLDEN_MISMATCH",
             )
         worst[precision] = float(cosines.min())
     return pixels, worst

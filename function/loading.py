@@ -10,7 +10,7 @@ from .errors import ReleaseError
 from .golden import check_golden
 from .index import StoredIndex, open_index
 from .manifest import CATALOG, GOLDEN, INDEX
-from .memory import return_freed_memory
+from .pacing import AT_ONCE, Pacing
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
 from .storage import Storage
@@ -37,20 +37,79 @@ def load_search_engine(
     with stopwatch.stage("pointer"):
         release_id = current_release_id(storage)
     if release_id is None:
-        raise ReleaseError(f"{storage.url}: expected a published release; found none.")
-    cache = cache_dir / hashlib.sha256(storage.url.encode()).hexdigest()[:16]
-    with fetching_release(storage, release_id, cache, engine=engine) as release:
-        loaded = open_release(release, engine=engine, stopwatch=stopwatch)
-    drop_cached_releases(cache, keep=release_id)
+        raise no_release(storage)
+    loaded = load_release(
+        storage, release_id, engine=engine, cache_dir=cache_dir, stopwatch=stopwatch
+    )
+    drop_other_releases(storage, cache_dir, keep=release_id)
     return loaded
 
 
+def no_release(storage: Storage) -> ReleaseError:
+    """Return the error that says that nothing was published."""
+    return ReleaseError(
+        f"{storage.url}: expected a published release; found none.", fault="POINTER_MISSING"
+    )
+
+
+def load_release(
+    storage: Storage,
+    release_id: str,
+    *,
+    engine: str,
+    cache_dir: Path,
+    held: SearchEngine | None = None,
+    pacing: Pacing = AT_ONCE,
+    stopwatch: Stopwatch | None = None,
+) -> SearchEngine:
+    """Fetch a release, verify it, and try it.
+
+    Args:
+        storage, engine, cache_dir, stopwatch: as for `load_search_engine`; no other release is
+            removed.
+        release_id: which.
+        held: an engine that is loaded already, whose program and index go on in the new one where
+            they are the same.
+        pacing: what is done for those who are served meanwhile.
+
+    Raises:
+        ReleaseError: it cannot be served: which file, field or vector, and why.
+        StorageError: the root cannot be read.
+    """
+    cache = _cache_of(storage, cache_dir)
+    manifest = held.manifest if held else None
+    with fetching_release(
+        storage,
+        release_id,
+        cache,
+        engine=engine,
+        held=manifest,
+        begin_thread=pacing.begin_thread,
+    ) as release:
+        return open_release(release, engine=engine, held=held, pacing=pacing, stopwatch=stopwatch)
+
+
+def drop_other_releases(storage: Storage, cache_dir: Path, *, keep: str) -> None:
+    """Remove what was fetched of this root's releases but for one, as `drop_cached_releases`."""
+    drop_cached_releases(_cache_of(storage, cache_dir), keep=keep)
+
+
+def _cache_of(storage: Storage, cache_dir: Path) -> Path:
+    return cache_dir / hashlib.sha256(storage.url.encode()).hexdigest()[:16]
+
+
 def open_release(
-    release: LocalRelease, *, engine: str, stopwatch: Stopwatch | None = None
+    release: LocalRelease,
+    *,
+    engine: str,
+    held: SearchEngine | None = None,
+    pacing: Pacing = AT_ONCE,
+    stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Load a release, check that its parts fit together, and answer a real query.
 
-    Each part is loaded as soon as its files are there. For `stopwatch` see `load_search_engine`.
+    Each part is loaded as soon as its files are there. For `held`, `pacing` and `stopwatch` see
+    `load_release`.
 
     Raises:
         ReleaseError: a part is damaged, cannot be loaded, differs from the manifest, or gives other
@@ -60,10 +119,10 @@ def open_release(
     stopwatch = stopwatch or Stopwatch()
     manifest = release.manifest
     # Both take most of their time outside Python's lock.
-    with ThreadPoolExecutor(1) as pool:
-        indexing = pool.submit(_open_index, release, stopwatch)
-        embedder = _open_embedder(release, engine, stopwatch)
-        index = indexing.result()
+    with ThreadPoolExecutor(1, initializer=pacing.begin_thread) as pool:
+        opening = pool.submit(_open_embedder, release, engine, held, stopwatch)
+        index = _open_index(release, engine, held, pacing, stopwatch)
+        embedder = opening.result()
     catalog = open_catalog(release.part(CATALOG))
     try:
         for part, found, field_name, expected in (
@@ -94,8 +153,9 @@ def open_release(
                     f"{field_name} of the manifest says; found {found}. Publish again."
                 )
         with stopwatch.stage("try"):
-            pixels, _ = check_golden(embedder, release.part(GOLDEN))
+            pixels, _ = check_golden(embedder, release.part(GOLDEN), pacing.pause)
         loaded = SearchEngine(embedder, index, catalog, manifest)
+        pacing.pause()
         if not loaded.search(pixels[0], 1).matches:
             raise ReleaseError(
                 f"Release {manifest.release_id}: expected an answer to the first golden photo; "
@@ -104,18 +164,31 @@ def open_release(
     except BaseException:
         catalog.close()
         raise
-    return_freed_memory()
     return loaded
 
 
-def _open_index(release: LocalRelease, stopwatch: Stopwatch) -> StoredIndex:
+def _open_index(
+    release: LocalRelease,
+    engine: str,
+    held: SearchEngine | None,
+    pacing: Pacing,
+    stopwatch: Stopwatch,
+) -> StoredIndex:
+    if held is not None and release.manifest.has_index_of(held.manifest, engine):
+        return held.index
     with stopwatch.stage("fetch index"):
         folder = release.part(INDEX)
+    # ScaNN holds Python's lock while it loads, about a microsecond for each row.
+    pacing.pause()
     with stopwatch.stage("open index"):
         return open_index(folder, release.manifest.index.kind)
 
 
-def _open_embedder(release: LocalRelease, engine: str, stopwatch: Stopwatch) -> Embedder:
+def _open_embedder(
+    release: LocalRelease, engine: str, held: SearchEngine | None, stopwatch: Stopwatch
+) -> Embedder:
+    if held is not None and release.manifest.has_program_of(held.manifest, engine):
+        return held.embedder
     # Before its files are there: that takes as long as to verify them.
     with stopwatch.stage("import engine"):
         import_engine(engine)

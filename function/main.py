@@ -10,8 +10,6 @@ import os
 # a query took half as long again. Read when NumPy is imported, so it stands before all imports.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-from functools import partial
-
 from flask import Request, Response, current_app, has_app_context
 
 from .access import Access
@@ -23,7 +21,7 @@ from .envelope import Envelope
 from .memory import share_arenas
 from .metrics import Metrics
 from .routes.context import Context
-from .service import load_service
+from .service import Services
 from .settings import Settings
 from .worker import Worker
 
@@ -32,8 +30,13 @@ drain_at_the_end()
 _settings = Settings.from_environment(os.environ)
 _admission = Admission(running=_settings.running_searches, waiting=_settings.max_waiting)
 _metrics = Metrics(_admission)
+_services = Services(_settings, _metrics, _admission)
 _worker = Worker(
-    partial(load_service, _settings, _metrics), wait_seconds=_settings.loading_wait_seconds
+    _services.first,
+    wait_seconds=_settings.loading_wait_seconds,
+    renew=_services.next,
+    renew_seconds=_settings.release_check_seconds,
+    settle=_services.settle,
 )
 _decoders = Decoders(_settings.photo_limits, isolated=_settings.decoding == "process")
 _envelope = Envelope(

@@ -217,11 +217,41 @@ class Manifest:
             return (EMBEDDER_INT8,)
         return ENGINES[_known_engine(engine)]
 
-    def files_for(self, engine: str) -> dict[str, FileInfo]:
-        """Return the files that `engine` needs here; ReleaseError where the release lacks one."""
-        wanted = (*self.programs_for(engine), INDEX, CATALOG, GOLDEN)
+    def has_program_of(self, held: "Manifest", engine: str) -> bool:
+        """Say whether `engine` would run the same files here as for another release."""
+        programs = self.programs_for(engine)
+        return (
+            programs == held.programs_for(engine)
+            and self.model == held.model
+            and self._files(programs, engine) == held._files(programs, engine)
+        )
+
+    def has_index_of(self, held: "Manifest", engine: str) -> bool:
+        """Say whether the index has the same files, and the same kind, as another release's."""
+        same = self._files((INDEX,), engine) == held._files((INDEX,), engine)
+        return same and self.index.kind == held.index.kind
+
+    def files_for(self, engine: str, held: "Manifest | None" = None) -> dict[str, FileInfo]:
+        """Return the files that `engine` needs here, but for those of parts that it has loaded.
+
+        Args:
+            engine: as for `programs_for`.
+            held: of the release that it has loaded, whose program and index go on where they are
+                the same; None: it has none.
+
+        Raises:
+            ReleaseError: the release lacks one.
+        """
+        wanted = [CATALOG, GOLDEN]
+        if held is None or not self.has_index_of(held, engine):
+            wanted.append(INDEX)
+        if held is None or not self.has_program_of(held, engine):
+            wanted.extend(self.programs_for(engine))
+        return self._files(tuple(wanted), engine)
+
+    def _files(self, parts: tuple[str, ...], engine: str) -> dict[str, FileInfo]:
         needed: dict[str, FileInfo] = {}
-        for part in wanted:
+        for part in parts:
             found = {
                 name: info
                 for name, info in self.files.items()
@@ -260,7 +290,8 @@ def parse_manifest(data: bytes) -> Manifest:
     if version != SCHEMA_VERSION:
         raise ReleaseError(
             f"{MANIFEST}: schema_version: expected {SCHEMA_VERSION}, found {version!r}. "
-            "Deploy the function and publish the release from the same version of the project."
+            "Deploy the function and publish the release from the same version of the project.",
+            fault="SCHEMA_UNSUPPORTED",
         )
     manifest: Manifest = _decoded(Manifest, content, "")
     _check(is_release_id(manifest.release_id), "release_id", "letters, digits, '._-'", manifest)

@@ -79,6 +79,20 @@ class Metrics:
         self._release = Info(
             "lookalike_release", "The release that is served.", registry=self._registry
         )
+        self._loads = Counter(
+            "lookalike_release_loads",
+            "Releases that were tried, by outcome: loaded; refused, as they cannot be served; or "
+            "failed, as the storage could not be read.",
+            ("outcome",),
+            registry=self._registry,
+        )
+        for outcome in ("loaded", "refused", "failed"):
+            self._loads.labels(outcome)
+        self._refused = Gauge(
+            "lookalike_release_refused",
+            "1 while the pointer names a release that is not served, as it cannot be; else 0.",
+            registry=self._registry,
+        )
         for name, help_line, read in (
             ("running", "Searches that compute.", lambda: admission.running),
             ("waiting", "Searches that wait for a place.", lambda: admission.waiting),
@@ -125,8 +139,24 @@ class Metrics:
                 "index": manifest.index.index_id,
             }
         )
+        self._loading.clear()
         for stage, spent in timings_ms.items():
             self._loading.labels(stage).set(spent / 1e3)
+        self._loads.labels("loaded").inc()
+        self._refused.set(0)
+
+    def observe_refusal(self) -> None:
+        """Count a release that cannot be served; it is what the pointer names from now on."""
+        self._loads.labels("refused").inc()
+        self._refused.set(1)
+
+    def clear_refusal(self) -> None:
+        """Say that the pointer names what is served again."""
+        self._refused.set(0)
+
+    def observe_failed_load(self) -> None:
+        """Count a release that could not be read, or a pointer."""
+        self._loads.labels("failed").inc()
 
     def text(self) -> bytes:
         """Return all of them."""

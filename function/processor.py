@@ -1,6 +1,9 @@
 """What this machine's processors can do, and how many of them are ours."""
 
 import os
+import sys
+import threading
+from contextlib import suppress
 from math import ceil
 from pathlib import Path
 
@@ -9,6 +12,8 @@ CGROUP = Path("/sys/fs/cgroup")
 
 # Products of 8-bit integers, summed in 32 bits, best first. Processors without them saturate.
 INT8_INSTRUCTIONS = ("amx_int8", "avx512_vnni", "avx_vnni")
+# The most there is: beside a thread of none it gets a seventieth of a busy processor.
+_NICENESS = 19
 
 
 def int8_instructions() -> str:
@@ -34,6 +39,18 @@ def usable_processors(cgroup: Path = CGROUP) -> int:
     known = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     share = _share(cgroup)
     return max(1, min(known or 1, share or known or 1))
+
+
+def stand_back() -> None:
+    """Let this thread, and those that it starts, run where others leave a processor idle.
+
+    The kernel keeps a niceness for each thread; elsewhere than on Linux nothing is done. A thread
+    cannot take it back. What it holds it holds for long, so it is for work that needs no lock of
+    Python's.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _share(cgroup: Path) -> int | None:

@@ -74,7 +74,8 @@ def read_pointer(storage: Storage) -> tuple[str, Version] | None:
     except (ValueError, KeyError, TypeError, ReleaseError) as error:
         raise ReleaseError(
             f'{POINTER}: expected {{"release_id": "…"}}, found something else. '
-            "Remove it and publish again."
+            "Remove it and publish again.",
+            fault="POINTER_INVALID",
         ) from error
     return release_id, found[1]
 
@@ -116,7 +117,9 @@ def read_manifest(storage: Storage, release_id: str) -> Manifest:
     try:
         manifest = parse_manifest(storage.read(name))
     except NotFoundInStorage as error:
-        raise ReleaseError(f"{storage.url}: release {release_id} does not exist.") from error
+        raise ReleaseError(
+            f"{storage.url}: release {release_id} does not exist.", fault="RELEASE_MISSING"
+        ) from error
     if manifest.release_id != release_id:
         raise bad_field("release_id", f"the folder's name, {release_id}", manifest.release_id)
     return manifest
@@ -133,7 +136,13 @@ def fetch_release(
 
 @contextmanager
 def fetching_release(
-    storage: Storage, release_id: str, destination: Path, *, engine: str
+    storage: Storage,
+    release_id: str,
+    destination: Path,
+    *,
+    engine: str,
+    held: Manifest | None = None,
+    begin_thread: Callable[[], None] = lambda: None,
 ) -> Iterator[LocalRelease]:
     """Bring the files that `engine` needs to this machine and verify each by size and SHA-256.
 
@@ -141,7 +150,8 @@ def fetching_release(
     one that is left by an error begins no further file. A root that is a local folder is verified
     in place and nothing is copied. Otherwise files land under `destination`/releases/<release id>;
     those already there are verified and reused, so a fetch that was cut off goes on where it
-    stopped.
+    stopped. A program or an index that is also that of `held`, a release that is loaded already, is
+    not fetched. `begin_thread` is called in each thread that downloads and verifies.
 
     Raises:
         ReleaseError: the release or a file is missing or differs from the manifest.
@@ -165,11 +175,11 @@ def fetching_release(
                 "publish again, or point at another release."
             )
 
-    pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS)
+    pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS, initializer=begin_thread)
     try:
         checks = {
             name: pool.submit(bring, name, info)
-            for name, info in manifest.files_for(engine).items()
+            for name, info in manifest.files_for(engine, held).items()
         }
         yield LocalRelease(manifest, folder, checks)
         for check in checks.values():

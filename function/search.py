@@ -72,6 +72,8 @@ class SearchEngine:
     Attributes:
         manifest: what the release says about itself.
         catalog: its products.
+        embedder: its network.
+        index: its catalogue's vectors.
         image_size: side of the square photo it takes, in pixels.
         explainer: says where in the photos a match's score lies.
     """
@@ -83,8 +85,8 @@ class SearchEngine:
         self.catalog = catalog
         self.image_size = manifest.model.image_size
         self.explainer = Explainer(embedder, index, manifest.model)
-        self._embedder = embedder
-        self._index = index
+        self.embedder = embedder
+        self.index = index
 
     def search(
         self,
@@ -140,11 +142,11 @@ class SearchEngine:
         if isinstance(looked_for, str):
             vectors = self._vectors_of(looked_for)
         else:
-            (vectors,) = self._embedder.embed(looked_for[None])
+            (vectors,) = self.embedder.embed(looked_for[None])
             timings["embed"] = (time.perf_counter() - start) * 1e3
             start = time.perf_counter()
         ranking = rank_products(
-            self._index,
+            self.index,
             self.catalog,
             vectors,
             DEPTH if facets and is_cut else min(end + 1, DEPTH),
@@ -171,7 +173,7 @@ class SearchEngine:
         images = self.catalog.images_of(product_id)[:MAX_QUERY_PHOTOS]
         if not images:
             raise KeyError(product_id)
-        return self._index.vectors(np.array([image.row for image in images]))
+        return self.index.vectors(np.array([image.row for image in images]))
 
     def _facets(
         self, keys: tuple[str, ...], selection: Selection, ranking: list[Ranked] | None

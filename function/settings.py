@@ -118,6 +118,15 @@ class Settings:
             _seconds, "how long a request waits for a release that still loads, then answers 503"
         ),
     )
+    release_check_seconds: float = field(
+        default=60.0,
+        metadata=_from(
+            _seconds,
+            "how often, at most, a request has a thread look for another release and load it "
+            "beside the one that serves; 0 never looks. Between requests Cloud Run stops that "
+            "thread, unless --no-cpu-throttling is set",
+        ),
+    )
     max_running: int | None = field(
         default=None,
         metadata=_from(

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,6 +91,12 @@ class RunningFunction:
         while (answer := self.get("/health/ready")).status != 200:
             assert time.monotonic() < deadline, (answer.body, self.log.read_text())
             time.sleep(0.05)
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over the labels that the name leaves open."""
+        text = self.get("/metrics").body.decode()
+        values = re.findall(rf"^{re.escape(name)}.*?(\S+)$", text, re.MULTILINE)
+        return sum(map(float, values))
 
     def log_lines(self) -> list[dict[str, Any]]:
         lines = self.log.read_text().splitlines()

@@ -1,6 +1,9 @@
 """What comes back: the schemas of what `function.answer` writes."""
 
+from typing import get_args
+
 from ..answer import MAX_LISTED
+from ..errors import ReleaseFault
 from .schemas import FLAG, NUMBER, TEXT, WHOLE, Schema, described, items, ref, structure
 
 _NEXT_PAGE = described(TEXT, "`pageToken` of the page that follows; empty after the last.")
@@ -144,8 +147,23 @@ ANSWERS: dict[str, Schema] = {
                 "additionalProperties": True,
                 "description": "What matchProbability and noConfidentMatch were measured to mean.",
             },
+            "refusedRelease": ref("RefusedRelease"),
         },
-        optional=("calibration",),
+        optional=("calibration", "refusedRelease"),
     ),
+    "RefusedRelease": {
+        **structure(
+            {
+                "release": described(TEXT, "Empty where the root names none."),
+                "reason": {
+                    "enum": list(get_args(ReleaseFault)),
+                    "description": "What is wrong with it; the function's log says more.",
+                },
+                "time": {**TEXT, "format": "date-time", "description": "When that was found."},
+            }
+        ),
+        "description": "The release that should be served, and cannot be: the one before serves "
+        "on. Absent where the current release is served.",
+    },
     "Health": structure({"status": {"enum": ["live", "ready"]}}),
 }

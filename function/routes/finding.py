@@ -20,7 +20,8 @@ from ..connection import has_left
 from ..envelope import Exchange
 from ..errors import BadRequest, DeadlineExceeded
 from ..explanation import ExplanationUnavailable
-from ..search import SearchEngine, SearchResult
+from ..search import SearchResult
+from ..service import Service
 from ..storage import NotFoundInStorage, open_storage
 from .context import Context, known_product
 
@@ -36,7 +37,7 @@ class Finder:
     def answer(
         self,
         exchange: Exchange,
-        engine: SearchEngine,
+        service: Service,
         query: SearchRequest,
         deadline: float,
         *,
@@ -46,7 +47,7 @@ class Finder:
 
         Args:
             exchange: of the caller, who may leave; told the stages' times.
-            engine: searches.
+            service: the release that is searched; it stays this one to the end.
             query: for what.
             deadline: a time of `time.monotonic`.
             is_admitted: whether the caller had its turn before: then it waits for another one
@@ -56,10 +57,10 @@ class Finder:
             FunctionError: there is no such product, the photo cannot be had or read, there is no
                 turn, or no time left.
         """
-        result = self._find(exchange, engine, query, deadline, is_admitted)
+        result = self._find(exchange, service, query, deadline, is_admitted)
         return search_answer(
             result,
-            engine.manifest,
+            service.engine.manifest,
             self._context.links(exchange),
             request_id=exchange.request_id,
             timings_ms=exchange.stopwatch.timings_ms,
@@ -70,12 +71,13 @@ class Finder:
     def _find(
         self,
         exchange: Exchange,
-        engine: SearchEngine,
+        service: Service,
         query: SearchRequest,
         deadline: float,
         is_admitted: bool,
     ) -> SearchResult:
         stage = exchange.stopwatch.stage
+        engine = service.engine
         content = query.content
         if query.product_id:
             known_product(engine.catalog, query.product_id)
@@ -115,22 +117,22 @@ class Finder:
             )
             if query.explain and not isinstance(looked_for, str):
                 with stage("explain"):
-                    result = self._explained(engine, looked_for, result, deadline)
+                    result = self._explained(service, looked_for, result, deadline)
         exchange.stopwatch.add(result.timings_ms)
         return result
 
     def _explained(
         self,
-        engine: SearchEngine,
+        service: Service,
         pixels: NDArray[np.uint8],
         result: SearchResult,
         deadline: float,
     ) -> SearchResult:
         try:
-            explanations = engine.explainer.explain(
+            explanations = service.engine.explainer.explain(
                 pixels,
                 [(match.images[0], match.score) for match in result.matches],
-                self._context.worker.get().storage,
+                service.storage,
                 deadline=deadline,
             )
         except ExplanationUnavailable as why:

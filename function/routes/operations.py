@@ -35,8 +35,7 @@ class OperationsRoutes:
 
     def _index(self, exchange: Exchange) -> Response:
         mask = parse_fields(exchange.request, INDEX)
-        engine = self._context.worker.get().engine
-        content = mask.of(index_answer(engine.manifest, engine.catalog))
+        content = mask.of(index_answer(self._context.worker.get()))
         return cacheable(json_response(content), REVALIDATE)
 
     def _live(self, exchange: Exchange) -> Response:

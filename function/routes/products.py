@@ -47,10 +47,10 @@ class ProductRoutes:
 
     def _browse(self, exchange: Exchange) -> Response:
         asked = parse_browse(exchange.request)
-        engine = self._context.worker.get().engine
+        service = self._context.worker.get()
         result = browse(
-            engine.catalog,
-            engine.manifest.index.index_id,
+            service.engine.catalog,
+            service.engine.manifest.index.index_id,
             asked.page_size,
             page_token=asked.page_token,
             selection=asked.selection,
@@ -61,7 +61,8 @@ class ProductRoutes:
 
     def _product(self, exchange: Exchange, product_id: str) -> Response:
         mask = parse_fields(exchange.request, PRODUCT)
-        catalog = self._context.worker.get().engine.catalog
+        service = self._context.worker.get()
+        catalog = service.engine.catalog
         product = known_product(catalog, product_id)
         images = catalog.images_of(product_id)
         content = mask.of(product_answer(product, images, self._context.links(exchange)))

@@ -44,6 +44,6 @@ class SearchRoutes:
             query = parse(exchange.request)
         # A slow upload is the client's own time.
         deadline = time.monotonic() + self._context.settings.deadline_seconds
-        engine = self._context.worker.get().engine
-        answer = self._finder.answer(exchange, engine, query, deadline)
+        service = self._context.worker.get()
+        answer = self._finder.answer(exchange, service, query, deadline)
         return json_response(query.mask.of(answer))

@@ -35,7 +35,7 @@ class VisionRoutes:
         with exchange.stopwatch.stage("parse"):
             batch = parse_batch(read_json(exchange.request, "application/json"))
         deadline = time.monotonic() + self._context.settings.deadline_seconds
-        engine = self._context.worker.get().engine
+        service = self._context.worker.get()
         answers = []
         is_admitted = False
         for value in batch.items:
@@ -43,7 +43,7 @@ class VisionRoutes:
                 with exchange.stopwatch.stage("parse"):
                     item = parse_item(value, batch.parent)
                 answer = self._finder.answer(
-                    exchange, engine, item.search, deadline, is_admitted=is_admitted
+                    exchange, service, item.search, deadline, is_admitted=is_admitted
                 )
             except FunctionError as error:
                 if error.status != BadRequest.status:

@@ -322,6 +322,17 @@ export type Index = {
   evaluation: Record<string, unknown>;
   /** What matchProbability and noConfidentMatch were measured to mean. */
   calibration?: Record<string, unknown> | null;
+  refusedRelease?: RefusedRelease;
+};
+
+/** The release that should be served, and cannot be: the one before serves on. Absent where the current release is served. */
+export type RefusedRelease = {
+  /** Empty where the root names none. */
+  release: string;
+  /** What is wrong with it; the function's log says more. */
+  reason: "POINTER_MISSING" | "POINTER_INVALID" | "RELEASE_MISSING" | "RELEASE_DAMAGED" | "SCHEMA_UNSUPPORTED" | "GOLDEN_MISMATCH";
+  /** When that was found. */
+  time: string;
 };
 
 export type Health = {

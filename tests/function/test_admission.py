@@ -194,3 +194,22 @@ def test_who_had_a_place_before_waits_in_a_full_queue() -> None:
         occupied.free()
         waits.result(PATIENCE_SECONDS)
     assert (admission.running, admission.waiting) == (0, 0)
+
+
+def test_who_waits_for_an_idle_moment_gets_it_when_the_last_search_has_ended() -> None:
+    admission = Admission(running=2, waiting=1)
+    admission.wait_until_idle()
+    with ThreadPoolExecutor(1) as pool, admission.place():
+        with admission.place():
+            waiting = pool.submit(admission.wait_until_idle)
+            time.sleep(0.05)
+            assert not waiting.done()
+        time.sleep(0.05)
+        assert not waiting.done()
+    waiting.result()
+
+
+def test_nobody_waits_for_an_idle_moment_for_ever() -> None:
+    admission = Admission(running=1, waiting=1)
+    with admission.place():
+        admission.wait_until_idle()

@@ -1,6 +1,8 @@
 """Every answer of a real Flask server, its own errors included, comes in the same envelope."""
 
+import gc
 import json
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -162,3 +164,24 @@ def test_a_sound_request_id_is_kept(sent: str, kept: bool) -> None:
     answer = client_of(fine).get("/", headers={"X-Request-Id": sent})
     assert (answer.headers["X-Request-Id"] == sent) == kept
     assert answer.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("error", [ReleaseError("none"), StorageError("gone"), ValueError(SECRET)])
+def test_what_a_request_held_is_freed_with_its_answer_though_it_failed(error: Exception) -> None:
+    class Release:
+        pass
+
+    held: list[weakref.ref[Release]] = []
+
+    def handle(_: Exchange) -> Response:
+        release = Release()
+        held.append(weakref.ref(release))
+        raise type(error)(*error.args)
+
+    client = client_of(handle)
+    gc.disable()
+    try:
+        assert client.get("/").status_code >= 500
+        assert held[0]() is None
+    finally:
+        gc.enable()

@@ -1,7 +1,6 @@
 """More searches than the processors can do, at the real server: some are refused, none is lost."""
 
 import http.client
-import re
 import signal
 import socket
 import time
@@ -59,13 +58,6 @@ def begin(running: RunningFunction, length: int, content_type: str) -> socket.so
     return connection
 
 
-def metric(running: RunningFunction, name: str) -> float:
-    """The sum over the labels that the name leaves open."""
-    text = running.get("/metrics").body.decode()
-    values = re.findall(rf"^{re.escape(name)}.*?(\S+)$", text, re.MULTILINE)
-    return sum(map(float, values))
-
-
 def test_a_flood_is_answered_or_refused_with_advice_and_probes_are_not_kept_waiting(
     narrow: RunningFunction,
 ) -> None:
@@ -90,22 +82,22 @@ def test_a_flood_is_answered_or_refused_with_advice_and_probes_are_not_kept_wait
             assert int(answer.headers["Retry-After"]) >= 1
         else:
             assert answer.json()["timingsMs"]["queue"] >= 0
-    assert metric(narrow, 'lookalike_requests_total{reason="QUEUE_FULL"') == statuses[429]
-    assert metric(narrow, "lookalike_searches_running ") == 0
+    assert narrow.metric('lookalike_requests_total{reason="QUEUE_FULL"') == statuses[429]
+    assert narrow.metric("lookalike_searches_running ") == 0
 
 
 def test_a_client_that_leaves_the_queue_costs_nothing(narrow: RunningFunction) -> None:
     body, content_type = form(LARGE)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(narrow.search, large_photo(6000))
-        eventually(lambda: metric(narrow, "lookalike_searches_running ") == 1)
+        eventually(lambda: narrow.metric("lookalike_searches_running ") == 1)
         leaver = http.client.HTTPConnection("127.0.0.1", narrow.port)
         leaver.request("POST", "/v1/products:search", body, {"Content-Type": content_type})
-        eventually(lambda: metric(narrow, "lookalike_searches_waiting ") == 1)
+        eventually(lambda: narrow.metric("lookalike_searches_waiting ") == 1)
         leaver.close()
         assert first.result().status == 200
     left = 'lookalike_requests_total{reason="CLIENT_LEFT"'
-    eventually(lambda: metric(narrow, left) == 1)
+    eventually(lambda: narrow.metric(left) == 1)
     (line,) = (line for line in narrow.log_lines() if line.get("reason") == "CLIENT_LEFT")
     assert "decode" not in line["timingsMs"]
 
@@ -142,7 +134,7 @@ def test_a_client_that_sends_its_next_request_already_has_not_left(
     body, content_type = form(large_photo(200))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(narrow.search, large_photo(6000))
-        eventually(lambda: metric(narrow, "lookalike_searches_running ") == 1)
+        eventually(lambda: narrow.metric("lookalike_searches_running ") == 1)
         with begin(narrow, len(body), content_type) as connection:
             connection.sendall(body + head(len(body), content_type) + body)
             read = b""
@@ -162,9 +154,9 @@ def test_those_who_wait_are_answered_before_the_server_ends(
         running.wait_until_ready()
         with ThreadPoolExecutor(4) as pool:
             answers = [pool.submit(running.search, large_photo(6000))]
-            eventually(lambda: metric(running, "lookalike_searches_running ") == 1)
+            eventually(lambda: running.metric("lookalike_searches_running ") == 1)
             answers += [pool.submit(running.search, LARGE) for _ in range(3)]
-            eventually(lambda: metric(running, "lookalike_searches_waiting ") == 3)
+            eventually(lambda: running.metric("lookalike_searches_waiting ") == 3)
             running.process.send_signal(signal.SIGTERM)
             assert [answer.result().status for answer in answers] == [200] * 4
         assert running.process.wait(30) == 0
@@ -179,10 +171,10 @@ def test_metrics_tell_stages_and_release_and_can_be_closed(
     text = answer.body.decode()
     assert f'release="{tiny_release.release_id}"' in text
     for stage in ("parse", "queue", "decode", "embed", "search"):
-        assert metric(narrow, f'lookalike_stage_seconds_count{{stage="{stage}"') >= 1
+        assert narrow.metric(f'lookalike_stage_seconds_count{{stage="{stage}"') >= 1
     for stage in ("open program", "open index", "try"):
-        assert metric(narrow, f'lookalike_loading_seconds{{stage="{stage}"') > 0
-    assert metric(narrow, "process_resident_memory_bytes ") > 1e7
+        assert narrow.metric(f'lookalike_loading_seconds{{stage="{stage}"') > 0
+    assert narrow.metric("process_resident_memory_bytes ") > 1e7
     log = tmp_path_factory.mktemp("closed") / "log.txt"
     with run_function(log, root=str(tiny_release.root), metrics="off") as closed:
         assert closed.get("/metrics").status == 404

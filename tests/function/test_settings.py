@@ -14,6 +14,7 @@ GOOD = {
     "engine": ("jax", "jax"),
     "cache_dir": ("/tmp/releases", Path("/tmp/releases")),  # noqa: S108 - only parsed
     "loading_wait_seconds": ("0.5", 0.5),
+    "release_check_seconds": ("0", 0.0),
     "max_running": ("3", 3),
     "max_waiting": ("7", 7),
     "deadline_seconds": ("2.5", 2.5),

@@ -15,7 +15,7 @@ from PIL import Image
 from function.errors import BadRequest
 from function.vision import MAX_IMAGES, parse_batch, parse_item, translate
 from tests.function.test_app import PHOTO, assert_refused, results
-from tests.function.test_overload import LARGE, metric
+from tests.function.test_overload import LARGE
 from tests.releases import TinyRelease
 from tests.server import Answer, RunningFunction, run_function
 from tests.waiting import eventually
@@ -309,7 +309,7 @@ def test_a_full_queue_refuses_all_and_who_was_let_in_is_not_refused_any_more(
         running.wait_until_ready()
         with ThreadPoolExecutor(5) as pool:
             batch = pool.submit(annotate, running, *[slowly_read] * 6)
-            eventually(lambda: metric(running, "lookalike_searches_running ") == 1)
+            eventually(lambda: running.metric("lookalike_searches_running ") == 1)
 
             def ask_until_it_is_answered(_: int) -> list[Answer]:
                 answers = []

@@ -131,12 +131,12 @@ def set_current(storage: Storage, release_id: str, expected: Version | None) -> 
     found = read_pointer(storage) if expected is not None else None
     if expected is not None and (found is None or found.version != expected):
         raise Conflict(f"{storage.url}/{POINTER} was changed by another writer.")
-    content = {"release_id": release_id, "previous": _previous(found, release_id)}
+    content = {"release_id": release_id, "previous": previous_of(found, release_id)}
     return storage.compare_and_set(POINTER, json.dumps(content).encode(), expected)
 
 
-def _previous(found: Pointer | None, release_id: str) -> tuple[str, ...]:
-    """Return what can be gone back to from `release_id`, where `found` was the pointer."""
+def previous_of(found: Pointer | None, release_id: str) -> tuple[str, ...]:
+    """Return what the pointer's `previous` are once it moves from `found` to `release_id`."""
     if found is None:
         return ()
     stack = (found.release_id, *found.previous)
@@ -164,7 +164,7 @@ def read_manifest(storage: Storage, release_id: str) -> Manifest:
 
 
 def fetch_release(
-    storage: Storage, release_id: str, destination: Path, *, engine: str
+    storage: Storage, release_id: str, destination: Path, *, engine: str | None
 ) -> LocalRelease:
     """Do all that `fetching_release` does, and return when it is done."""
     with fetching_release(storage, release_id, destination, engine=engine) as release:
@@ -174,9 +174,11 @@ def fetch_release(
 
 @contextmanager
 def fetching_release(
-    storage: Storage, release_id: str, destination: Path, *, engine: str
+    storage: Storage, release_id: str, destination: Path, *, engine: str | None
 ) -> Iterator[LocalRelease]:
     """Bring the files that `engine` needs to this machine and verify each by size and SHA-256.
+
+    Without an engine these are all of the release's.
 
     A context that is entered at once, while the files are still coming, and left when all are here;
     one that is left by an error begins no further file. A root that is a local folder is verified
@@ -189,15 +191,16 @@ def fetching_release(
         StorageError: the storage cannot be read.
     """
     manifest = read_manifest(storage, release_id)
+    wanted = manifest.files if engine is None else manifest.files_for(engine)
     source = storage.child(release_prefix(release_id))
     folder = source.folder or destination / release_prefix(release_id)
 
     def bring(name: str, info: FileInfo) -> None:
         local = folder / name
-        problem = _difference(local, info)
+        problem = difference(local, info)
         if problem and source.folder is None:
             _download(source.download, name, local)
-            problem = _difference(local, info)
+            problem = difference(local, info)
         if problem:
             raise ReleaseError(
                 f"{name} of release {release_id}: {problem}. The release is damaged: "
@@ -206,10 +209,7 @@ def fetching_release(
 
     pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS)
     try:
-        checks = {
-            name: pool.submit(bring, name, info)
-            for name, info in manifest.files_for(engine).items()
-        }
+        checks = {name: pool.submit(bring, name, info) for name, info in wanted.items()}
         yield LocalRelease(manifest, folder, checks)
         for check in checks.values():
             check.result()
@@ -225,8 +225,11 @@ def _download(download: Callable[[str, Path], None], name: str, local: Path) -> 
         local.unlink(missing_ok=True)
 
 
-def _difference(path: Path, info: FileInfo) -> str | None:
-    """Say how a file differs from its entry in the manifest; None where it does not."""
+def difference(path: Path, info: FileInfo) -> str | None:
+    """Say how a file differs from its entry in the manifest; None where it does not.
+
+    An unreadable disk is an OSError.
+    """
     if not path.is_file():
         return "expected a file, found none"
     size = path.stat().st_size

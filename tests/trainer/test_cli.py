@@ -173,13 +173,14 @@ def test_both_engines_find_the_same(shop: Shop) -> None:
 def test_a_release_can_be_rolled_back(shop: Shop) -> None:
     first = shop.release["release_id"]
     second = answer("publish", "--run", shop.run, "--catalog", shop.catalog, "--root", shop.root)
-    listed = answer("releases", "--root", shop.root)
-    assert [(r["release_id"], r["current"]) for r in listed] == [
-        (second["release_id"], True),
-        (first, False),
+    listed = answer("releases", "list", "--root", shop.root)
+    assert [(r["release_id"], r["current"], r["previous"]) for r in listed] == [
+        (second["release_id"], True, False),
+        (first, False, True),
     ]
-    back = answer("releases", "--root", shop.root, "--use", first)
-    assert [r["current"] for r in back] == [False, True]
+    back = answer("releases", "rollback", "--root", shop.root)
+    assert (back["before"], back["after"]) == (second["release_id"], first)
+    assert answer("releases", "diff", second["release_id"], "--root", shop.root)["b"] == first
 
 
 def test_publish_says_what_the_index_was_measured_to_do_and_where_the_curve_is(
@@ -273,7 +274,11 @@ def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture
         (("serve", "--root", "no-root"), "Expected a release"),
         (("search", "no.jpg", "--root", "{root}"), "Expected a photo"),
         (("search", "{catalog}/metadata.csv", "--root", "{root}"), "not an image"),
-        (("releases", "--root", "{root}", "--use", "never"), "never"),
+        (("releases", "promote", "never", "--root", "{root}"), "complete release never"),
+        (("releases", "diff", "--root", "{root}"), "the current one alone"),
+        (("releases", "rollback", "--root", "{root}"), "found none to go back to"),
+        (("releases", "verify", "--root", "no-root"), "expected a current release; found none"),
+        (("releases", "prune", "--root", "{root}", "--keep", "0"), "--keep: expected 1 or more"),
         (("train", "--experiment", "unknown", "--catalog", "c", "--run", "r"), "studio"),
     ],
 )

@@ -46,6 +46,7 @@ from trainer.progress import console
 from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.calibration.writing import calibrate_release
 from trainer.release.embedding import EmbeddedCatalog, decoded, embed_catalog, read_photo
+from trainer.release.identity import new_release_id
 from trainer.release.images import ImageStore, StoredPhoto
 from trainer.release.indexing import DEFAULT_RECALL, build_index
 from trainer.release.precision import PrecisionChoice, make_int8
@@ -192,9 +193,8 @@ def assemble_release(
         calibration=calibration,
     )
     # Equal ids therefore mean equal bytes, even of two publishers in the same millisecond.
-    content = hashlib.sha256(manifest.to_json()).hexdigest()[:8]
-    time = f"{created:%Y%m%dT%H%M%S}.{created.microsecond // 1000:03}Z"
-    manifest = replace(manifest, release_id=f"{time}-{content}")
+    content = hashlib.sha256(manifest.to_json()).hexdigest()
+    manifest = replace(manifest, release_id=new_release_id(created, content))
     (folder / MANIFEST).write_bytes(manifest.to_json())
     release = LocalRelease(manifest, folder)
     open_release(release, engine=SERVING_ENGINE).catalog.close()

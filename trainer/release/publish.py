@@ -104,7 +104,7 @@ def publish(
         raise PublishError(
             f"{storage.url}: another release became the current one while this one was made. "
             f"It is kept, as {release_id}; to serve it: "
-            f"lookalike releases --root {root} --use {release_id}"
+            f"lookalike releases promote {release_id} --root {root}"
         ) from error
     return release_id
 

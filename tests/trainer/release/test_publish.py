@@ -195,7 +195,7 @@ def test_of_racing_publishers_one_is_current_and_all_are_kept(
     assert outcomes.count(str(current)) == 1
     for lost in (outcome for outcome in outcomes if outcome != current):
         assert "another release became the current one" in lost
-        kept = lost.rpartition("--use ")[2]
+        kept = lost.rpartition("releases promote ")[2].split()[0]
         assert kept in list_releases(storage)
 
 

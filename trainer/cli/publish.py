@@ -1,12 +1,7 @@
-"""`lookalike publish`, `serve`, `search` and `releases`: from a run to answers."""
+"""`lookalike publish`: from a run and a catalogue to what functions serve."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-import tyro
-from rich.console import Console
-from rich.table import Table
 
 from trainer.cli.options import OnBadPhoto
 from trainer.cli.output import print_json
@@ -117,94 +112,3 @@ def _described(setting: "IndexSetting") -> str:
         f"a tree, {setting.leaves_to_search} of {setting.leaves} leaves read, {setting.reorder} "
         f"reordered in {setting.row_type}, {setting.megabytes:,.1f} MB"
     )
-
-
-@dataclass(frozen=True)
-class Serve:
-    """Start the function on this machine, as it runs in the cloud, with its demo page."""
-
-    root: str
-    """Where releases are kept: a folder or gs://bucket/prefix."""
-    port: int = 8080
-    """The port to listen on."""
-    host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 lets other machines in."""
-    engine: Literal["openvino", "jax"] = "openvino"
-    """What runs the network: openvino is fastest on a CPU, jax uses a GPU or TPU."""
-
-    def __call__(self) -> None:
-        """Serve until interrupted."""
-        from trainer import serving
-
-        serving.serve(self.root, host=self.host, port=self.port, engine=self.engine)
-
-
-@dataclass(frozen=True)
-class Search:
-    """Find the products that look like the one in a photo, without a server."""
-
-    photo: tyro.conf.Positional[Path]
-    """The photo."""
-    root: str
-    """Where releases are kept: a folder or gs://bucket/prefix."""
-    page_size: int = 10
-    """How many products to return."""
-    engine: Literal["openvino", "jax"] = "openvino"
-    """What runs the network."""
-    json: bool = False
-    """Print the answer as JSON on stdout, as the function would give it."""
-
-    def __call__(self) -> None:
-        """Search and print."""
-        from trainer import serving
-
-        results = serving.search(
-            self.photo, self.root, page_size=self.page_size, engine=self.engine
-        )
-        if self.json:
-            print_json(results)
-            return
-        table = Table("Score", "Product", "Title", "Image", show_edge=False)
-        for result in results["productSearchResults"]["results"]:
-            product = result["product"]
-            table.add_row(
-                f"{result['score']:.3f}",
-                product["name"].removeprefix("products/"),
-                product["displayName"],
-                result["imageUrl"],
-            )
-        Console().print(table)
-
-
-@dataclass(frozen=True)
-class Releases:
-    """List the releases in a root, newest first; choose the one that is served."""
-
-    root: str
-    """Where releases are kept: a folder or gs://bucket/prefix."""
-    use: str | None = None
-    """Make this release the current one: to roll back, or forward again."""
-    json: bool = False
-    """Print the list as JSON on stdout, and nothing else there."""
-
-    def __call__(self) -> None:
-        """List, after pointing at `use` if it is given."""
-        from trainer import serving
-
-        if self.use is not None:
-            serving.use_release(self.root, self.use)
-        releases = serving.releases(self.root)
-        if self.json:
-            print_json(releases)
-            return
-        table = Table("", "Release", "Created", "Products", "Photos", "Index", show_edge=False)
-        for release in releases:
-            table.add_row(
-                "current" if release["current"] else "",
-                release["release_id"],
-                release["created"],
-                str(release["products"]),
-                str(release["images"]),
-                f"{release['index']}, recall@10 {release['recall_at_10']:.3f}",
-            )
-        Console().print(table)

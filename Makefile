@@ -84,6 +84,10 @@ bench-trainer: EXTRAS = dev
 bench-trainer: setup peers  ## training, loss, evaluation and input against PyTorch and PML
 	@for name in $(TRAINER_BENCHMARKS); do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
 
+bench-releases: EXTRAS = dev
+bench-releases: setup  ## an update of some changed products beside a full publication
+	.venv/bin/python -m tests.benchmarks.update
+
 format:  ## mend what ruff can mend
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
@@ -100,4 +104,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving peers bench-trainer format types conformance hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving peers bench-trainer bench-releases format types conformance hooks

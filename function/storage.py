@@ -374,6 +374,7 @@ def _explained(url: str) -> Iterator[None]:
     """Turn the client library's errors into ours, which say what to do."""
     from google.api_core import exceptions as api
     from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption
     from requests.exceptions import RequestException
 
     try:
@@ -388,5 +389,7 @@ def _explained(url: str) -> Iterator[None]:
             "storage.objectUser to publish; on your own machine run "
             "`gcloud auth application-default login`."
         ) from error
+    except DataCorruption as error:
+        raise StorageError(f"{url}: came with another checksum than it has in storage.") from error
     except (api.GoogleAPIError, RequestException, OSError) as error:
         raise StorageError(f"{url}: cannot be reached ({type(error).__name__}).") from error

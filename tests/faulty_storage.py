@@ -15,6 +15,7 @@
 | `corrupt` | one byte changed: of an upload on its way to the storage, else of the answer |
 """
 
+import gc
 import http.client
 import json
 import socket
@@ -22,6 +23,7 @@ import struct
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,6 +128,10 @@ def faulty_storage(emulator: str) -> Iterator[FaultyStorage]:
         server.shutdown()
         server.server_close()
         thread.join()
+        # Google's client forgets the sockets of answers that broke off, without closing them.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 class _Server(ThreadingHTTPServer):

@@ -19,7 +19,7 @@ from function.release import (
 )
 from function.storage import Storage, open_storage
 from tests.releases import TinyRelease
-from trainer.release.publish import upload
+from trainer.release.publication import upload
 
 FIRST, SECOND, THIRD = (f"202611{day}T090000.000Z-abc{day}" for day in (20, 21, 22))
 

@@ -183,6 +183,26 @@ def test_a_release_can_be_rolled_back(shop: Shop) -> None:
     assert answer("releases", "diff", second["release_id"], "--root", shop.root)["b"] == first
 
 
+def test_an_update_publishes_what_changed(shop: Shop, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(shop.root, root)
+    changes = tmp_path / "changes.csv"
+    photo = (shop.catalog / "images" / "studio-00003" / "0.jpg").absolute().as_uri()
+    changes.write_text(
+        f"product_id,image,change\nnew,{photo},add\nstudio-00004,,remove\n", encoding="utf-8"
+    )
+    told = answer("publish", "--update", changes, "--root", root)
+    did = told["update"]
+    assert (did["added"], did["removed"], did["embedded"]) == (1, 1, 1)
+    newest, base, *_ = answer("releases", "list", "--root", root)
+    assert (newest["release_id"], newest["base"]) == (told["release_id"], base["release_id"])
+    assert newest["products"] == 16
+    body = answer("search", photo.removeprefix("file://"), "--root", root)
+    found = [each["product"]["name"] for each in body["productSearchResults"]["results"]]
+    assert "products/new" in found[:2]
+    assert "products/studio-00004" not in found
+
+
 def test_publish_says_what_the_index_was_measured_to_do_and_where_the_curve_is(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -271,6 +291,16 @@ def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture
             ("publish", "--run", "r", "--catalog", "{catalog}", "--root", "r", "--recall", "1.1"),
             "--recall: expected above 0, at most 1; found 1.1.",
         ),
+        (("publish", "--root", "{root}"), "Expected --run and --catalog, or --update"),
+        (
+            ("publish", "--update", "c.csv", "--run", "r", "--root", "{root}"),
+            "--update keeps the current release's network",
+        ),
+        (
+            ("publish", "--update", "c.csv", "--precision", "int8", "--root", "{root}"),
+            "--update keeps the current release's program",
+        ),
+        (("publish", "--update", "nowhere.csv", "--root", "{root}"), "nowhere.csv does not exist"),
         (("serve", "--root", "no-root"), "Expected a release"),
         (("search", "no.jpg", "--root", "{root}"), "Expected a photo"),
         (("search", "{catalog}/metadata.csv", "--root", "{root}"), "not an image"),

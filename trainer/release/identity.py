@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+# Of the hashes that name models, indices and programs.
+ID_DIGITS = 12
+
 _SECONDS = "%Y%m%dT%H%M%S"
 
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from function.catalog import ImageRow, ProductCatalog, open_catalog
 from function.errors import ReleaseError
 from function.manifest import CATALOG, MANIFEST, Manifest
-from function.release import RELEASES, difference, read_manifest, release_prefix
+from function.release import IMAGES, RELEASES, difference, read_manifest, release_prefix
 from function.storage import NotFoundInStorage, Storage
 
 # Requests that run at once; below the connections that the storage client keeps.
@@ -99,3 +99,9 @@ def stored_photos(images: Sequence[ImageRow]) -> set[str]:
     """Return the names, below the root's images/, of what these photos need there."""
     hashes = {image.sha256 for image in images} | {image.thumbnail_sha256 for image in images}
     return {f"{sha256}.jpg" for sha256 in hashes - {""}}
+
+
+def missing_photos(storage: Storage, wanted: set[str]) -> Sequence[str]:
+    """Return which of these names are not below the root's images/."""
+    there = {name.removeprefix(f"{IMAGES}/") for name in storage.list(IMAGES)} if wanted else set()
+    return sorted(wanted - there)

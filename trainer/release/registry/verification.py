@@ -1,6 +1,5 @@
 """Whether a release is what its manifest says, and serves: all that is wrong with it."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from trainer.progress import console, track
 from trainer.release.registry.inventory import (
     PARALLEL_REQUESTS,
     all_images,
+    missing_photos,
     release_catalog,
     stored_photos,
 )
@@ -133,9 +133,3 @@ def _photo_problems(storage: Storage, manifest: Manifest) -> list[str]:
         f"{IMAGES}/: expected {len(wanted)} photos and thumbnails; {len(missing)} are missing, as "
         f"{', '.join(missing[:_SHOWN_PHOTOS])}"
     ]
-
-
-def missing_photos(storage: Storage, wanted: set[str]) -> Sequence[str]:
-    """Return which of these names are not below the root's images/."""
-    there = {name.removeprefix(f"{IMAGES}/") for name in storage.list(IMAGES)} if wanted else set()
-    return sorted(wanted - there)

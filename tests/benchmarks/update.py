@@ -4,7 +4,8 @@
 
 Drawn photos, 512×384 JPEG, three of each product, and a random network: what it finds is as hard to
 tell apart as what a trained one does, and takes as long. Of the products a share is changed: half
-of these get other photos, a quarter goes, and a quarter is new. Each share is published by an
+of these get other photos, a quarter goes, and a quarter is new. Photos have addresses, so none are
+stored: that would only widen the gap. Each share is published by an
 update of the same base and in full, one after the other, into roots on the local disk; both answer
 the same queries.
 """
@@ -115,7 +116,8 @@ def draw(folder: Path, product: str, first: int = 0) -> list[Listing]:
             (brush.ellipse if number % 2 else brush.rectangle)(box, fill=fill)
         name = f"{product}-{view}.jpg"
         image.save(folder / name, quality=88)
-        rows.append({"product_id": product, "image": name, "title": product})
+        url = f"https://shop.example/{name}"
+        rows.append({"product_id": product, "image": name, "image_url": url, "title": product})
     return rows
 
 
@@ -143,9 +145,9 @@ def change(
 
 def write(path: Path, rows: list[Listing]) -> None:
     with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, ["product_id", "image", "title", "change"])
+        table = csv.DictWriter(file, ["product_id", "image", "image_url", "title", "change"])
         if path.stem == "catalog":
-            table = csv.DictWriter(file, ["product_id", "image", "title"])
+            table = csv.DictWriter(file, ["product_id", "image", "image_url", "title"])
         table.writeheader()
         table.writerows(rows)
 

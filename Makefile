@@ -88,6 +88,10 @@ bench-trainer: EXTRAS = dev
 bench-trainer: setup peers  ## training, loss, evaluation and input against PyTorch and PML
 	@for name in $(TRAINER_BENCHMARKS); do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done
 
+bench-releases: EXTRAS = dev
+bench-releases: setup  ## an update of some changed products beside a full publication
+	.venv/bin/python -m tests.benchmarks.update
+
 # Coverage of Python alone: the decoders in C are watched by their crashes.
 RUNS ?= 200000
 FUZZER = .cache/fuzz/installed
@@ -120,4 +124,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer fuzz format types conformance audit hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases fuzz format types conformance audit hooks

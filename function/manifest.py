@@ -188,6 +188,8 @@ class Manifest:
         files: every other file of the release, by name relative to it.
         int8: what was measured of an int8 program; None if none was made.
         calibration: what scores mean; None where too few products were kept unseen to tell.
+        base: the release whose program and vectors this one took over, but for what changed in the
+            catalogue; "" where it was published in full.
     """
 
     schema_version: int
@@ -201,6 +203,7 @@ class Manifest:
     files: dict[str, FileInfo]
     int8: Int8Info | None = None
     calibration: Calibration | None = None
+    base: str = ""
 
     def to_json(self) -> bytes:
         """Return the manifest as UTF-8 JSON, keys sorted."""

@@ -1,7 +1,7 @@
 """Releases on storage: listing them, the pointer to the current one, fetching and verifying one.
 
     <root>/releases/<release id>/manifest.json, and the files it lists, all immutable
-    <root>/current.json                         the pointer
+    <root>/current.json                         the pointer: {"release_id": …, "previous": [… , …]}
     <root>/images/                              photos and thumbnails by hash
 
 Whatever is wrong with a release is a ReleaseError that names the file or field, what was expected
@@ -16,14 +16,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import ReleaseError
 from .manifest import MANIFEST, FileInfo, Manifest, bad_field, is_release_id, parse_manifest
-from .storage import NotFoundInStorage, Storage, Version, remove_abandoned
+from .storage import Conflict, NotFoundInStorage, Storage, Version, remove_abandoned
 
 POINTER = "current.json"
 RELEASES = "releases"
 IMAGES = "images"
+
+# Releases that the pointer remembers to have been current: more than anybody rolls back over.
+REMEMBERED = 10
 
 # Downloads that run at once: enough to fill a machine's network, fewer than the client's sockets.
 PARALLEL_DOWNLOADS = 8
@@ -63,31 +67,56 @@ def release_prefix(release_id: str) -> str:
     return f"{RELEASES}/{release_id}"
 
 
-def read_pointer(storage: Storage) -> tuple[str, Version] | None:
-    """Return the current release's id and what `set_current` needs; None before the first."""
+class Pointer(NamedTuple):
+    """Which release is current, and which were before it.
+
+    Attributes:
+        release_id: of the current one.
+        version: what `set_current` needs.
+        previous: releases that one could go back to, the latest first; at most REMEMBERED.
+    """
+
+    release_id: str
+    version: Version
+    previous: tuple[str, ...] = ()
+
+
+def read_pointer(storage: Storage) -> Pointer | None:
+    """Return the pointer; None before the first publication.
+
+    One that was written before `previous` was kept remembers nothing.
+    """
     found = storage.read_versioned(POINTER)
     if found is None:
         return None
     try:
-        release_id = json.loads(found[0])["release_id"]
-        release_prefix(release_id)
-    except (ValueError, KeyError, TypeError, ReleaseError) as error:
+        content = json.loads(found[0])
+        release_id, previous = content["release_id"], content.get("previous", [])
+        if not isinstance(previous, list):
+            raise TypeError
+        for each in (release_id, *previous):
+            release_prefix(each)
+    except (ValueError, KeyError, TypeError, AttributeError, ReleaseError) as error:
         raise ReleaseError(
-            f'{POINTER}: expected {{"release_id": "…"}}, found something else. '
-            "Remove it and publish again.",
+            f'{POINTER}: expected {{"release_id": "…", "previous": ["…", …]}}, found something '
+            "else. Remove it and publish again.",
             fault="POINTER_INVALID",
         ) from error
-    return release_id, found[1]
+    return Pointer(release_id, found[1], tuple(previous))
 
 
 def current_release_id(storage: Storage) -> str | None:
     """Return the id that the pointer holds; None before the first publication."""
     pointer = read_pointer(storage)
-    return pointer[0] if pointer else None
+    return pointer.release_id if pointer else None
 
 
 def set_current(storage: Storage, release_id: str, expected: Version | None) -> Version:
     """Point at a complete release.
+
+    The pointer's `previous` are a stack. A release that is not in it goes on top of the one that is
+    current now; one that is in it is gone back to, and what came after it is forgotten: so nobody
+    who goes back further comes to a release that was left behind.
 
     Args:
         storage: the root.
@@ -100,9 +129,21 @@ def set_current(storage: Storage, release_id: str, expected: Version | None) -> 
     """
     if not storage.exists(f"{release_prefix(release_id)}/{MANIFEST}"):
         raise ReleaseError(f"{storage.url}: release {release_id} does not exist or is unfinished.")
-    return storage.compare_and_set(
-        POINTER, json.dumps({"release_id": release_id}).encode(), expected
-    )
+    found = read_pointer(storage) if expected is not None else None
+    if expected is not None and (found is None or found.version != expected):
+        raise Conflict(f"{storage.url}/{POINTER} was changed by another writer.")
+    content = {"release_id": release_id, "previous": previous_of(found, release_id)}
+    return storage.compare_and_set(POINTER, json.dumps(content).encode(), expected)
+
+
+def previous_of(found: Pointer | None, release_id: str) -> tuple[str, ...]:
+    """Return what the pointer's `previous` are once it moves from `found` to `release_id`."""
+    if found is None:
+        return ()
+    stack = (found.release_id, *found.previous)
+    if release_id in stack:
+        return stack[stack.index(release_id) + 1 :]
+    return stack[:REMEMBERED]
 
 
 def list_releases(storage: Storage) -> list[str]:
@@ -126,7 +167,7 @@ def read_manifest(storage: Storage, release_id: str) -> Manifest:
 
 
 def fetch_release(
-    storage: Storage, release_id: str, destination: Path, *, engine: str
+    storage: Storage, release_id: str, destination: Path, *, engine: str | None
 ) -> LocalRelease:
     """Do all that `fetching_release` does, and return when it is done."""
     with fetching_release(storage, release_id, destination, engine=engine) as release:
@@ -140,11 +181,13 @@ def fetching_release(
     release_id: str,
     destination: Path,
     *,
-    engine: str,
+    engine: str | None,
     held: Manifest | None = None,
     begin_thread: Callable[[], None] = lambda: None,
 ) -> Iterator[LocalRelease]:
     """Bring the files that `engine` needs to this machine and verify each by size and SHA-256.
+
+    Without an engine these are all of the release's.
 
     A context that is entered at once, while the files are still coming, and left when all are here;
     one that is left by an error begins no further file. A root that is a local folder is verified
@@ -158,6 +201,7 @@ def fetching_release(
         StorageError: the storage cannot be read.
     """
     manifest = read_manifest(storage, release_id)
+    wanted = manifest.files if engine is None else manifest.files_for(engine, held)
     source = storage.child(release_prefix(release_id))
     folder = source.folder or destination / release_prefix(release_id)
     if source.folder is None:
@@ -165,10 +209,10 @@ def fetching_release(
 
     def bring(name: str, info: FileInfo) -> None:
         local = folder / name
-        problem = _difference(local, info)
+        problem = difference(local, info)
         if problem and source.folder is None:
             _download(source.download, name, local)
-            problem = _difference(local, info)
+            problem = difference(local, info)
         if problem:
             raise ReleaseError(
                 f"{name} of release {release_id}: {problem}. The release is damaged: "
@@ -177,10 +221,7 @@ def fetching_release(
 
     pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS, initializer=begin_thread)
     try:
-        checks = {
-            name: pool.submit(bring, name, info)
-            for name, info in manifest.files_for(engine, held).items()
-        }
+        checks = {name: pool.submit(bring, name, info) for name, info in wanted.items()}
         yield LocalRelease(manifest, folder, checks)
         for check in checks.values():
             check.result()
@@ -196,8 +237,11 @@ def _download(download: Callable[[str, Path], None], name: str, local: Path) -> 
         local.unlink(missing_ok=True)
 
 
-def _difference(path: Path, info: FileInfo) -> str | None:
-    """Say how a file differs from its entry in the manifest; None where it does not."""
+def difference(path: Path, info: FileInfo) -> str | None:
+    """Say how a file differs from its entry in the manifest; None where it does not.
+
+    An unreadable disk is an OSError.
+    """
     if not path.is_file():
         return "expected a file, found none"
     size = path.stat().st_size

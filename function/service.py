@@ -114,10 +114,10 @@ class Services:
             pointer = read_pointer(held.storage)
             if pointer is None:
                 raise no_release(held.storage)
-            release_id, version = pointer
+            release_id, version = pointer.release_id, pointer.version
             if release_id == held.release_id:
                 return self._unrefused(held)
-            if held.refusal and (held.refusal.release_id, held.refusal.version) == pointer:
+            if held.refusal and (held.refusal.release_id, held.refusal.version) == pointer[:2]:
                 return held
             return self._beside(held, release_id)
         except ReleaseError as error:

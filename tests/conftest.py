@@ -14,9 +14,10 @@ settings.load_profile("unhurried")
 # Array shapes written as types are checked at every call while tests run.
 install_import_hook("trainer", "beartype.beartype")
 
-# The GCS emulator, a small release, a browser, the function, its page and its client.
+# The GCS emulator, releases, a browser, the function, its page and its client.
 pytest_plugins = [
-    f"tests.{name}" for name in ("gcs", "releases", "browser", "server", "pages", "clients")
+    f"tests.{name}"
+    for name in ("gcs", "releases", "many_releases", "browser", "server", "pages", "clients")
 ]
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -8,7 +8,8 @@ LookalikeError            the command line prints its text without a traceback, 
 │   ├── ExperimentChanged the run folder belongs to another experiment
 │   ├── PeersUnreachable  the other processes of a cluster do not come
 │   └── NotFinite         the loss or a gradient became NaN or infinite
-└── PublishError          a release that would not serve, or a publisher that lost the race
+├── PublishError          a release that would not serve, or a publisher that lost the race
+└── RegistryError         a published release that cannot be compared, promoted or removed
 """
 
 
@@ -46,3 +47,7 @@ class NotFinite(TrainingError):
 
 class PublishError(LookalikeError):
     """A release that would not serve, or a publisher that lost the race for the pointer."""
+
+
+class RegistryError(LookalikeError):
+    """A release that cannot be verified, compared, promoted, gone back to or removed."""

@@ -1,4 +1,4 @@
-"""Releases on this machine: serve one as the cloud does, search it without a server, choose it."""
+"""The current release on this machine: served as the cloud does, or searched without a server."""
 
 import json
 import os
@@ -17,14 +17,7 @@ from function.answer import Links, search_answer
 from function.errors import ReleaseError
 from function.loading import load_search_engine
 from function.photo import load_pixels
-from function.release import (
-    IMAGES,
-    current_release_id,
-    list_releases,
-    read_manifest,
-    read_pointer,
-    set_current,
-)
+from function.release import IMAGES, current_release_id
 from function.settings import BadSetting, Settings
 from function.storage import open_storage
 from trainer.errors import LookalikeError
@@ -101,40 +94,6 @@ def search(photo: Path, root: str, *, page_size: int, engine: str) -> dict[str, 
         timings_ms=decoding | result.timings_ms,
         cold_start=True,
     )
-
-
-def releases(root: str) -> list[dict[str, Any]]:
-    """Describe all complete releases, newest first."""
-    storage = open_storage(root)
-    current = current_release_id(storage)
-    described = []
-    for release_id in reversed(list_releases(storage)):
-        manifest = read_manifest(storage, release_id)
-        described.append(
-            {
-                "release_id": release_id,
-                "current": release_id == current,
-                "created": manifest.created,
-                "model": manifest.model.model_id,
-                "products": manifest.counts.products,
-                "images": manifest.counts.images,
-                "index": manifest.index.kind,
-                "recall_at_10": manifest.index.recall_at_10,
-            }
-        )
-    return described
-
-
-def use_release(root: str, release_id: str) -> None:
-    """Make a release the current one.
-
-    Raises:
-        ReleaseError: there is no such release.
-        Conflict: a publisher moved the pointer meanwhile.
-    """
-    storage = open_storage(root)
-    pointer = read_pointer(storage)
-    set_current(storage, release_id, pointer[1] if pointer else None)
 
 
 def _settings() -> Settings:

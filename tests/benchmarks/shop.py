@@ -40,10 +40,12 @@ from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
 from trainer.model.pretrained import load_pretrained, pretrained_config
 from trainer.progress import progress_bar
-from trainer.release.build import assemble_release, export_program
+from trainer.release.assembly import assemble_release
+from trainer.release.build import export_program
+from trainer.release.contents import Contents
 from trainer.release.embedding import EmbeddedCatalog
 from trainer.release.precision import PrecisionChoice
-from trainer.release.publish import upload
+from trainer.release.publication import upload
 
 SHOP = FOLDER / "shop"
 DATA = Path(
@@ -173,14 +175,9 @@ def shop_root(precision: PrecisionChoice = "float") -> Path:
             rows = shop.rows
             if program.precision != "float":
                 rows = _rows_of(open_embedder(folder, "openvino", precision=program.precision))
-            release = assemble_release(
-                program,
-                EmbeddedCatalog(np.asarray(rows), (None,) * len(rows)),
-                shop.catalog(),
-                folder,
-                evaluation={},
-                image_base_url=None,
-            )
+            embedded = EmbeddedCatalog(np.asarray(rows), (None,) * len(rows))
+            contents = Contents.of(shop.catalog().photos, embedded, None)
+            release = assemble_release(program, contents, folder, evaluation={})
             upload(release, storage)
             set_current(storage, release.manifest.release_id, None)
     return root

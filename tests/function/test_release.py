@@ -29,6 +29,7 @@ from function.manifest import (
 )
 from function.release import (
     POINTER,
+    Pointer,
     current_release_id,
     drop_cached_releases,
     fetch_release,
@@ -295,15 +296,60 @@ def test_the_pointer_moves_only_to_complete_releases_and_in_turn(
         publish(storage, each, tmp_path / "made")
     assert list_releases(storage) == [manifest.release_id, second.release_id]
     version = set_current(storage, manifest.release_id, None)
-    assert read_pointer(storage) == (manifest.release_id, version)
+    assert read_pointer(storage) == Pointer(manifest.release_id, version)
     set_current(storage, second.release_id, version)
     with pytest.raises(Conflict):
         set_current(storage, manifest.release_id, version)
     assert current_release_id(storage) == second.release_id
 
 
+def test_going_back_never_leads_to_a_release_that_was_left_behind(
+    storage: Storage, manifest: Manifest, tmp_path: Path
+) -> None:
+    ids = [f"r{number:02}" for number in range(13)]
+    for release_id in ids:
+        publish(storage, replace(manifest, release_id=release_id), tmp_path / "made")
+
+    def go_to(release_id: str) -> tuple[str, ...]:
+        pointer = read_pointer(storage)
+        set_current(storage, release_id, pointer.version if pointer else None)
+        pointer = read_pointer(storage)
+        assert pointer is not None
+        assert pointer.release_id == release_id
+        return pointer.previous
+
+    assert go_to("r00") == ()
+    assert go_to("r01") == ("r00",)
+    assert go_to("r01") == ("r00",)
+    assert go_to("r02") == ("r01", "r00")
+    assert go_to("r01") == ("r00",)
+    assert go_to("r03") == ("r01", "r00")
+    assert go_to("r00") == ()
+    for release_id in ids[1:]:
+        previous = go_to(release_id)
+    assert previous == tuple(reversed(ids[2:12]))
+
+
+def test_a_pointer_from_before_it_remembered_is_read_and_gone_on_from(
+    storage: Storage, manifest: Manifest, tmp_path: Path
+) -> None:
+    storage.write(POINTER, b'{"release_id": "old"}')
+    publish(storage, manifest, tmp_path / "made")
+    pointer = read_pointer(storage)
+    assert pointer is not None
+    assert (pointer.release_id, pointer.previous) == ("old", ())
+    set_current(storage, manifest.release_id, pointer.version)
+    pointer = read_pointer(storage)
+    assert pointer is not None
+    assert (pointer.release_id, pointer.previous) == (manifest.release_id, ("old",))
+
+
 @pytest.mark.parametrize(
-    "data", [b"", b"[]", b"{}", b'{"release_id": 3}', b'{"release_id": "../x"}']
+    "data",
+    [
+        *(b"", b"[]", b"{}", b'{"release_id": 3}', b'{"release_id": "../x"}'),
+        *(b'{"release_id": "x", "previous": "y"}', b'{"release_id": "x", "previous": ["../y"]}'),
+    ],
 )
 def test_a_damaged_pointer_is_named(storage: Storage, data: bytes) -> None:
     storage.write(POINTER, data)

@@ -173,13 +173,34 @@ def test_both_engines_find_the_same(shop: Shop) -> None:
 def test_a_release_can_be_rolled_back(shop: Shop) -> None:
     first = shop.release["release_id"]
     second = answer("publish", "--run", shop.run, "--catalog", shop.catalog, "--root", shop.root)
-    listed = answer("releases", "--root", shop.root)
-    assert [(r["release_id"], r["current"]) for r in listed] == [
-        (second["release_id"], True),
-        (first, False),
+    listed = answer("releases", "list", "--root", shop.root)
+    assert [(r["release_id"], r["current"], r["previous"]) for r in listed] == [
+        (second["release_id"], True, False),
+        (first, False, True),
     ]
-    back = answer("releases", "--root", shop.root, "--use", first)
-    assert [r["current"] for r in back] == [False, True]
+    back = answer("releases", "rollback", "--root", shop.root)
+    assert (back["before"], back["after"]) == (second["release_id"], first)
+    assert answer("releases", "diff", second["release_id"], "--root", shop.root)["b"] == first
+
+
+def test_an_update_publishes_what_changed(shop: Shop, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(shop.root, root)
+    changes = tmp_path / "changes.csv"
+    photo = (shop.catalog / "images" / "studio-00003" / "0.jpg").absolute().as_uri()
+    changes.write_text(
+        f"product_id,image,change\nnew,{photo},add\nstudio-00004,,remove\n", encoding="utf-8"
+    )
+    told = answer("publish", "--update", changes, "--root", root)
+    did = told["update"]
+    assert (did["added"], did["removed"], did["embedded"]) == (1, 1, 1)
+    newest, base, *_ = answer("releases", "list", "--root", root)
+    assert (newest["release_id"], newest["base"]) == (told["release_id"], base["release_id"])
+    assert newest["products"] == 16
+    body = answer("search", photo.removeprefix("file://"), "--root", root)
+    found = [each["product"]["name"] for each in body["productSearchResults"]["results"]]
+    assert "products/new" in found[:2]
+    assert "products/studio-00004" not in found
 
 
 def test_publish_says_what_the_index_was_measured_to_do_and_where_the_curve_is(
@@ -270,10 +291,24 @@ def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture
             ("publish", "--run", "r", "--catalog", "{catalog}", "--root", "r", "--recall", "1.1"),
             "--recall: expected above 0, at most 1; found 1.1.",
         ),
+        (("publish", "--root", "{root}"), "Expected --run and --catalog, or --update"),
+        (
+            ("publish", "--update", "c.csv", "--run", "r", "--root", "{root}"),
+            "--update keeps the current release's network",
+        ),
+        (
+            ("publish", "--update", "c.csv", "--precision", "int8", "--root", "{root}"),
+            "--update keeps the current release's program",
+        ),
+        (("publish", "--update", "nowhere.csv", "--root", "{root}"), "nowhere.csv does not exist"),
         (("serve", "--root", "no-root"), "Expected a release"),
         (("search", "no.jpg", "--root", "{root}"), "Expected a photo"),
         (("search", "{catalog}/metadata.csv", "--root", "{root}"), "not an image"),
-        (("releases", "--root", "{root}", "--use", "never"), "never"),
+        (("releases", "promote", "never", "--root", "{root}"), "complete release never"),
+        (("releases", "diff", "--root", "{root}"), "the current one alone"),
+        (("releases", "rollback", "--root", "{root}"), "found none to go back to"),
+        (("releases", "verify", "--root", "no-root"), "expected a current release; found none"),
+        (("releases", "prune", "--root", "{root}", "--keep", "0"), "--keep: expected 1 or more"),
         (("train", "--experiment", "unknown", "--catalog", "c", "--run", "r"), "studio"),
     ],
 )

@@ -16,8 +16,11 @@ from trainer.cli.data import Data
 from trainer.cli.demo import Demo
 from trainer.cli.evaluate import Evaluate
 from trainer.cli.key import Key
-from trainer.cli.releases import Publish, Releases, Search, Serve
+from trainer.cli.publish import Publish
+from trainer.cli.releases import Releases
 from trainer.cli.report import Report
+from trainer.cli.search import Search
+from trainer.cli.serve import Serve
 from trainer.cli.smoke import Smoke
 from trainer.cli.sweep import sweep_command
 from trainer.cli.train import train_command

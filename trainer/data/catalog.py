@@ -10,14 +10,15 @@
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.data.columns import parse_photos
 from trainer.data.prepared import is_prepared, open_prepared
 from trainer.data.problems import refuse
-from trainer.data.records import Catalog, Photo
+from trainer.data.records import Catalog, Photo, Source
 from trainer.data.sources import METADATA, FolderSource, TarSource
-from trainer.data.tables import read_csv, read_json_lines, read_parquet
+from trainer.data.tables import Table, read_csv, read_json_lines, read_parquet
 from trainer.errors import CatalogError
 
 _READ_HERE = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif")
@@ -45,7 +46,7 @@ def open_catalog(path: str | Path) -> Catalog:
     if not path.exists():
         raise CatalogError(f"{location} does not exist: expected {_SHAPES}")
     try:
-        catalog = _open_folder(path, location) if path.is_dir() else _open_file(path, location)
+        catalog = _open(path, location)
     except OSError as error:
         raise CatalogError(f"{location} cannot be read: {error.strerror}") from error
     if not catalog.photos:
@@ -53,13 +54,41 @@ def open_catalog(path: str | Path) -> Catalog:
     return catalog
 
 
-def _open_file(path: Path, location: str) -> Catalog:
+@dataclass(frozen=True)
+class Listing:
+    """A table of photos, and where these lie.
+
+    Attributes:
+        name: as a catalogue's.
+        source: of the photos.
+        table: the rows, not yet understood.
+        uris: whether images may be file:// and gs:// URIs.
+    """
+
+    name: str
+    source: Source
+    table: Table
+    uris: bool
+
+
+def open_listing(path: Path, location: str) -> Listing | None:
+    """Read a listing file, or that of a folder or tar; None for a folder without one.
+
+    Raises:
+        CatalogError: its shape is unknown, or it cannot be understood as a table.
+        OSError: it cannot be read.
+    """
+    if path.is_dir():
+        metadata = path / METADATA
+        if not metadata.is_file():
+            return None
+        table = read_csv(metadata.read_bytes(), str(metadata))
+        return Listing(path.resolve().name, FolderSource(path, location), table, uris=True)
     suffix = path.suffix.casefold()
     if suffix in (".tar", ".tgz") or path.name.casefold().endswith(".tar.gz"):
         tar = TarSource(path, location)
         table = read_csv(tar.read(METADATA), f"{location}/{METADATA}")
-        name = path.stem.removesuffix(".tar")
-        return Catalog(name, tar, parse_photos(table, uris=False))
+        return Listing(path.stem.removesuffix(".tar"), tar, table, uris=False)
     match suffix:
         case ".csv" | ".tsv":
             table = read_csv(path.read_bytes(), location)
@@ -69,18 +98,20 @@ def _open_file(path: Path, location: str) -> Catalog:
             table = read_parquet(path, location)
         case _:
             raise CatalogError(f"{location}: expected {_SHAPES}")
-    return Catalog(path.stem, FolderSource(path.parent, location), parse_photos(table, uris=True))
+    return Listing(path.stem, FolderSource(path.parent, location), table, uris=True)
 
 
-def _open_folder(folder: Path, location: str) -> Catalog:
-    if is_prepared(folder):
-        return open_prepared(folder, location)
-    source = FolderSource(folder, location)
-    name = folder.resolve().name
-    metadata = folder / METADATA
-    if metadata.is_file():
-        table = read_csv(metadata.read_bytes(), str(metadata))
-        return Catalog(name, source, parse_photos(table, uris=True))
+def _open(path: Path, location: str) -> Catalog:
+    if path.is_dir() and is_prepared(path):
+        return open_prepared(path, location)
+    listing = open_listing(path, location)
+    if listing is None:
+        return _open_folders(path, location)
+    photos = parse_photos(listing.table, uris=listing.uris)
+    return Catalog(listing.name, listing.source, photos)
+
+
+def _open_folders(folder: Path, location: str) -> Catalog:
     images = sorted(_photos_below(folder))
     refuse(
         location,
@@ -88,8 +119,8 @@ def _open_folder(folder: Path, location: str) -> Catalog:
         f"Expected {_SHAPES}.",
     )
     return Catalog(
-        name,
-        source,
+        folder.resolve().name,
+        FolderSource(folder, location),
         tuple(Photo(product_id=image.partition("/")[0], image=image) for image in images),
     )
 

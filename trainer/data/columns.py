@@ -32,25 +32,27 @@ _MANY = ("labels", "product_sets")
 _FIELD_OF_ALIAS = {alias: field for field, aliases in ALIASES.items() for alias in aliases}
 
 
-def parse_photos(table: Table, *, uris: bool) -> tuple[Photo, ...]:
+def parse_photos(table: Table, *, uris: bool, without_image: bool = False) -> tuple[Photo, ...]:
     """Turn a listing's rows into photos, in their order.
 
     Args:
         table: the rows.
         uris: whether images may be file:// and gs:// URIs.
+        without_image: whether rows may name none: they are about a product alone.
 
     Raises:
         CatalogError: unknown or missing columns; then every bad row: an image that is no path, an
             empty product id where the role is not query, another role or split than the known
             ones, labels that are no key=value pairs, the same product and image twice.
     """
-    columns = _known_columns(table)
+    columns = _known_columns(table, ("product_id",) if without_image else ("product_id", "image"))
     photos: list[Photo] = []
     problems: list[str] = []
     first_rows: dict[tuple[str, str], int] = {}
     for row, values in table.rows:
         try:
-            photo = _photo(row, {columns[name]: value for name, value in values.items()}, uris)
+            named = {columns[name]: value for name, value in values.items()}
+            photo = _photo(row, named, uris, without_image)
         except ValueError as error:
             problems.append(f"row {row}: {error}")
             continue
@@ -63,12 +65,17 @@ def parse_photos(table: Table, *, uris: bool) -> tuple[Photo, ...]:
     return tuple(photos)
 
 
-def _known_columns(table: Table) -> dict[str, str]:
+def plain_name(column: str) -> str:
+    """Return a column's name without case, and with underscores for spaces and hyphens."""
+    return column.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
+def _known_columns(table: Table, needed: tuple[str, ...]) -> dict[str, str]:
     """Return the field that each column fills; "" for the ignored ones."""
     fields: dict[str, str] = {}
     problems: list[str] = []
     for column in table.columns:
-        name = column.strip().casefold().replace(" ", "_").replace("-", "_")
+        name = plain_name(column)
         field = "" if name in IGNORED else _FIELD_OF_ALIAS.get(name)
         if field is None:
             problems.append(f"unknown column {column!r}")
@@ -82,7 +89,7 @@ def _known_columns(table: Table) -> dict[str, str]:
     if table.columns:
         problems += [
             f"no column gives {field}: expected one of {', '.join(ALIASES[field])}"
-            for field in ("product_id", "image")
+            for field in needed
             if field not in fields.values()
         ]
     valid = "; ".join("/".join(aliases) for aliases in ALIASES.values())
@@ -90,7 +97,7 @@ def _known_columns(table: Table) -> dict[str, str]:
     return fields
 
 
-def _photo(row: int, values: Mapping[str, object], uris: bool) -> Photo:
+def _photo(row: int, values: Mapping[str, object], uris: bool, without_image: bool) -> Photo:
     text = {
         field: _text(field, value) for field, value in values.items() if field not in ("", *_MANY)
     }
@@ -102,9 +109,10 @@ def _photo(row: int, values: Mapping[str, object], uris: bool) -> Photo:
     product_id = text.get("product_id", "")
     if not product_id and role != "query":
         raise ValueError("product id: expected one, found none; only role query may go without")
+    image = text.get("image", "")
     return Photo(
         product_id=product_id,
-        image=checked_image(text.get("image", ""), uris=uris),
+        image=checked_image(image, uris=uris) if image or not without_image else "",
         image_url=text.get("image_url", ""),
         title=text.get("title", ""),
         category=text.get("category", ""),

@@ -32,17 +32,22 @@ def signature(pixels: UInt8[np.ndarray, "size size 3"]) -> Signature:
     return Signature(difference_hash(image), small_pixels(image))
 
 
-def same_pictures(signatures: Sequence[Signature]) -> Int[np.ndarray, " photos"]:
-    """Return for each photo the first that shows the same picture: itself, if no earlier does."""
-    return near_copies(
-        _Signatures(
-            np.array([one.hash for one in signatures], np.uint64),
-            np.stack([one.pixels for one in signatures]),
-        )
-    )
+@dataclass(frozen=True, eq=False)
+class Signatures:
+    """Those of many photos, in order."""
 
-
-@dataclass(frozen=True)
-class _Signatures:
     hashes: UInt64[np.ndarray, " photos"]
     pixels: UInt8[np.ndarray, "photos 16 16 3"]
+
+    @classmethod
+    def of(cls, signatures: Sequence[Signature]) -> "Signatures":
+        """Put signatures together."""
+        return cls(
+            np.array([one.hash for one in signatures], np.uint64),
+            np.array([one.pixels for one in signatures], np.uint8).reshape(-1, 16, 16, 3),
+        )
+
+
+def same_pictures(signatures: Signatures) -> Int[np.ndarray, " photos"]:
+    """Return for each photo the first that shows the same picture: itself, if no earlier does."""
+    return near_copies(signatures)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from function.embedder import Embedder
 from function.errors import FunctionError
@@ -18,7 +18,7 @@ from function.storage import StorageError
 from trainer.data.records import Catalog, Photo
 from trainer.errors import PublishError
 from trainer.progress import progress_bar
-from trainer.release.copies import Signature, same_pictures, signature
+from trainer.release.copies import Signature, Signatures, signature
 from trainer.release.images import ImageStore, StoredPhoto
 
 # Photos under way: enough to hide one slow read.
@@ -32,18 +32,18 @@ class EmbeddedCatalog:
     Attributes:
         vectors: unit rows.
         stored: where the photo was stored; None for one that has a URL.
-        pictures: the first photo that shows the same picture; None: each shows its own.
+        signatures: what copies are recognised by; None: no photo is taken for another's copy.
     """
 
     vectors: Float[np.ndarray, "photos dim"]
     stored: tuple[StoredPhoto | None, ...]
-    pictures: Int[np.ndarray, " photos"] | None = None
+    signatures: Signatures | None = None
 
 
 def embed_catalog(
     catalog: Catalog, embedder: Embedder, images: ImageStore, *, workers: int | None = None
 ) -> EmbeddedCatalog:
-    """Embed every photo, store those that have no URL, and group those that are copies.
+    """Embed every photo, and store those that have no URL.
 
     Args:
         catalog: photos that can be decoded.
@@ -74,7 +74,8 @@ def embed_catalog(
             signatures.append(photo.signature)
             stored.append(photo.stored)
             bar.advance(1)
-    return EmbeddedCatalog(np.concatenate(vectors), tuple(stored), same_pictures(signatures))
+    rows = np.concatenate(vectors) if vectors else np.empty((0, embedder.dim), np.float32)
+    return EmbeddedCatalog(rows, tuple(stored), Signatures.of(signatures))
 
 
 class _Embedded(NamedTuple):

@@ -3,6 +3,7 @@
 Both map uint8 pixels [batch, size, size, 3], RGB, any batch, to float32 rows of length 1.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -10,11 +11,35 @@ import jax.numpy as jnp
 from jax import export
 from jaxtyping import Array, Float, UInt8
 
+from function.manifest import GoldenInfo, Int8Info, ModelInfo, Precision
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, parameter_shapes
 from trainer.release.onnx_graph import onnx_model
 
+# What embeds the catalogue, and by default the queries.
+SERVING_ENGINE = "openvino"
+
 STABLEHLO_PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+@dataclass(frozen=True)
+class Program:
+    """The exported network.
+
+    Attributes:
+        model: what the manifest says about it.
+        golden: of the float program: its least agreement with Flax.
+        int8: what was measured of an int8 program; None if none was made.
+    """
+
+    model: ModelInfo
+    golden: GoldenInfo
+    int8: Int8Info | None = None
+
+    @property
+    def precision(self) -> Precision:
+        """Of what embeds the catalogue."""
+        return "int8" if self.int8 is not None and self.int8.chosen else "float"
 
 
 def export_onnx(model: Embedder, path: Path, *, image_size: int) -> None:

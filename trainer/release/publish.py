@@ -1,27 +1,21 @@
 """A trained network and a catalogue to a release that functions pick up."""
 
-import tempfile
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from function.manifest import MANIFEST
-from function.release import LocalRelease, read_pointer, release_prefix, set_current
-from function.storage import Conflict, Storage, open_storage
+from function.release import LocalRelease, read_pointer
+from function.storage import open_storage
 from trainer.data.records import Catalog
 from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
-from trainer.progress import track
 from trainer.release.build import build_release
 from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.images import ImageStore
 from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice
+from trainer.release.publication import build_and_publish
 from trainer.release.questions import choose_questions
-
-# Uploads that run at once; below the connections that the storage client keeps.
-_PARALLEL_UPLOADS = 8
 
 
 def publish(
@@ -40,8 +34,7 @@ def publish(
 ) -> str:
     """Build a release, upload it, and make it the current one.
 
-    The manifest is uploaded last and the pointer swapped after it, so that whatever is cut off at
-    any moment leaves no half release in sight. Photos without a URL are stored under the root.
+    Photos without a URL are stored under the root.
 
     Args:
         model: the network, in inference mode.
@@ -80,13 +73,13 @@ def publish(
         )
     gallery = catalog.subset(photos)
     storage = open_storage(root)
-    pointer = read_pointer(storage)
-    with tempfile.TemporaryDirectory(prefix="lookalike-release-") as folder:
-        release = build_release(
+
+    def build(folder: Path) -> LocalRelease:
+        return build_release(
             model,
             image_size,
             gallery,
-            Path(folder),
+            folder,
             images=ImageStore(storage),
             evaluation=evaluation,
             image_base_url=image_base_url,
@@ -96,27 +89,5 @@ def publish(
             questions=choose_questions(catalog, gallery, unseen),
             false_match_rate=false_match_rate,
         )
-        upload(release, storage)
-    release_id = release.manifest.release_id
-    try:
-        set_current(storage, release_id, pointer[1] if pointer else None)
-    except Conflict as error:
-        raise PublishError(
-            f"{storage.url}: another release became the current one while this one was made. "
-            f"It is kept, as {release_id}; to serve it: "
-            f"lookalike releases --root {root} --use {release_id}"
-        ) from error
-    return release_id
 
-
-def upload(release: LocalRelease, storage: Storage) -> None:
-    """Copy a built release to the root: its files in any order, its manifest after them all."""
-    target = storage.child(release_prefix(release.manifest.release_id))
-    names = list(release.manifest.files)
-    with ThreadPoolExecutor(_PARALLEL_UPLOADS) as pool:
-        uploads = pool.map(lambda name: target.upload(release.folder / name, name), names)
-        for _ in track(uploads, "Uploading", len(names)):
-            pass
-    target.write(
-        MANIFEST, (release.folder / MANIFEST).read_bytes(), content_type="application/json"
-    )
+    return build_and_publish(storage, read_pointer(storage), build)

@@ -13,7 +13,7 @@ from function.photo import load_pixels
 from function.storage import open_storage
 from tests.releases import IMAGE_SIZE, draw_photo, tiny_model
 from trainer.data.catalog import open_catalog
-from trainer.release.copies import same_pictures, signature
+from trainer.release.copies import Signatures, same_pictures, signature
 from trainer.release.publish import publish
 
 
@@ -37,7 +37,7 @@ def test_a_copy_names_the_first_photo_of_its_picture() -> None:
         saved(half(shoe)),
         saved(other),
     ]
-    found = same_pictures([signature(load_pixels(photo, 64)) for photo in photos])
+    found = same_pictures(Signatures.of([signature(load_pixels(photo, 64)) for photo in photos]))
     assert found.tolist() == [0, 1, 1, 3, 1, 0]
 
 
@@ -46,7 +46,8 @@ def test_real_photos_are_recognised_at_any_input_size(shared_data: Path, size: i
     catalog = open_catalog(shared_data / "luma.tar")
     photos = [catalog.read(photo) for photo in catalog.photos[::25]]
     copies = [saved(half(Image.open(BytesIO(photo)).convert("RGB"))) for photo in photos]
-    found = same_pictures([signature(load_pixels(data, size)) for data in photos + copies])
+    signatures = [signature(load_pixels(data, size)) for data in photos + copies]
+    found = same_pictures(Signatures.of(signatures))
     assert found[: len(photos)].tolist() == list(range(len(photos)))
     assert np.mean(found[len(photos) :] == found[: len(photos)]) >= 0.95
 

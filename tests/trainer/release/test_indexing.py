@@ -155,3 +155,43 @@ def test_duplicates_of_a_photo_cost_no_recall() -> None:
 def test_a_few_held_out_photos_are_too_few_to_tune_with(vectors: np.ndarray) -> None:
     assert (Probe.of(vectors, vectors[:199]).own_rows >= 0).all()
     assert (Probe.of(vectors, vectors[:200]).own_rows == -1).all()
+
+
+def test_a_setting_is_taken_over_and_measured_on_the_rows_there_are(
+    vectors: np.ndarray, tuned: tuple[BuiltIndex, Path], tmp_path: Path
+) -> None:
+    before = tuned[0].chosen
+    changed = np.concatenate([vectors[:2900], clustered(150, 4)])
+    built = build_index(changed, tmp_path, recall=0.5, queries=clustered(300, 2), setting=before)
+    assert built.curve == (built.chosen,)
+    assert (built.chosen.leaves_to_search, built.chosen.reorder, built.chosen.row_type) == (
+        before.leaves_to_search,
+        before.reorder,
+        before.row_type,
+    )
+    index = open_index(tmp_path, "scann")
+    assert index.rows == 3050
+    ((recall, _),) = Probe.of(changed, clustered(300, 2)).measure([index])
+    assert built.chosen.recall_at_10 == pytest.approx(recall, abs=0.005)
+
+
+def test_a_setting_that_falls_short_is_not_taken_over(
+    vectors: np.ndarray,
+    tuned: tuple[BuiltIndex, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    poor = replace(tuned[0].chosen, leaves_to_search=1, reorder=10)
+    built = build_index(vectors, tmp_path, recall=0.9, queries=clustered(300, 2), setting=poor)
+    assert built.chosen.recall_at_10 >= 0.9
+    assert len(built.curve) > 3
+    assert "it is tuned anew" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_exact_index_stays_exact_whatever_it_grows_to(
+    vectors: np.ndarray, tmp_path: Path
+) -> None:
+    exact = IndexSetting("exact", "float32", 0, 0, 0, 1.0, 9.0, 4.0)
+    built = build_index(vectors, tmp_path, exact_rows=10, setting=exact)
+    assert built.curve == (built.chosen,)
+    assert built.chosen.kind == "exact"

@@ -31,12 +31,12 @@ from function.release import (
     list_releases,
     read_manifest,
 )
-from function.storage import LocalStorage, open_storage
+from function.storage import LocalStorage, Storage, open_storage
 from tests.releases import IMAGE_SIZE, TinyRelease, tiny_model, write_tiny_catalog
 from trainer.data.records import Catalog
 from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
-from trainer.release import build, questions
+from trainer.release import build, contents, publication, questions
 from trainer.release import publish as publish_module
 from trainer.release.indexing import BuiltIndex, build_index
 from trainer.release.publish import publish
@@ -85,7 +85,7 @@ def test_an_index_is_tuned_with_the_catalogues_query_photos(
         assert (options["queries"] @ vectors.T).max() < 1 - 1e-6
         return build_index(vectors, folder, **options)
 
-    monkeypatch.setattr("trainer.release.build.build_index", build)
+    monkeypatch.setattr("trainer.release.assembly.build_index", build)
     monkeypatch.setattr(questions, "EXACT_ROWS", 5)
     catalog, root = tiny_release.catalog, str(tmp_path)
     publish(tiny_release.model, IMAGE_SIZE, catalog, root, evaluation={}, recall=0.9)
@@ -170,14 +170,15 @@ def test_of_racing_publishers_one_is_current_and_all_are_kept(
     storage_root: str, tiny_release: TinyRelease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publish_module, "build_release", prebuilt(tiny_release))
+    store_photos(tiny_release, open_storage(storage_root))
     start = threading.Barrier(3)
-    upload = publish_module.upload
+    upload = publication.upload
 
     def together(*args: object) -> None:
         upload(*args)
         start.wait()
 
-    monkeypatch.setattr(publish_module, "upload", together)
+    monkeypatch.setattr(publication, "upload", together)
 
     def race(_: int) -> str:
         try:
@@ -195,8 +196,14 @@ def test_of_racing_publishers_one_is_current_and_all_are_kept(
     assert outcomes.count(str(current)) == 1
     for lost in (outcome for outcome in outcomes if outcome != current):
         assert "another release became the current one" in lost
-        kept = lost.rpartition("--use ")[2]
+        kept = lost.rpartition("releases promote ")[2].split()[0]
         assert kept in list_releases(storage)
+
+
+def store_photos(release: TinyRelease, storage: Storage) -> None:
+    """What `build_release` does beside building."""
+    for photo in (release.root / IMAGES).iterdir():
+        storage.upload(photo, f"{IMAGES}/{photo.name}")
 
 
 def prebuilt(release: TinyRelease) -> Callable[..., object]:
@@ -241,10 +248,11 @@ def test_cut_off_at_any_write_no_half_release_is_in_sight(
     tiny_release: TinyRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publish_module, "build_release", prebuilt(tiny_release))
-    monkeypatch.setattr(publish_module, "_PARALLEL_UPLOADS", 1)
+    monkeypatch.setattr(publication, "_PARALLEL_UPLOADS", 1)
     writes = len(manifest_of(tiny_release).files) + 2
     for left in range(writes):
         root = tmp_path / str(left)
+        shutil.copytree(tiny_release.root / IMAGES, root / IMAGES)
         monkeypatch.setattr(
             publish_module,
             "open_storage",
@@ -332,8 +340,22 @@ def test_photos_of_one_name_get_ids_of_their_own(tiny_catalog: Catalog) -> None:
             ("y.png", (), "Boot"),
         )
     )
-    rows = build.image_rows(photos, (None,) * 3, "https://cdn.example")
+    rows = contents.image_rows(photos, (None,) * 3, "https://cdn.example")
     assert [row.image_id for row in rows] == ["x", "x-1", "y"]
-    (product,) = build.products(photos)
+    (product,) = contents.products_of(photos)
     assert product.title == "Shoe"
     assert product.labels == (("color", "red"), ("color", "blue"))
+
+
+def test_photos_that_were_pruned_meanwhile_are_missed_before_the_release_is_seen(
+    tiny_release: TinyRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_module, "build_release", prebuilt(tiny_release))
+    storage = open_storage(tmp_path)
+    store_photos(tiny_release, storage)
+    gone, *_ = storage.list(IMAGES)
+    storage.delete(gone)
+    with pytest.raises(PublishError, match=f"1 are not, as {gone.removeprefix('images/')}"):
+        publish(tiny_release.model, IMAGE_SIZE, tiny_release.catalog, str(tmp_path), evaluation={})
+    assert list_releases(storage) == []
+    assert current_release_id(storage) is None

@@ -1,0 +1,77 @@
+"""A built release onto its root, and into sight: files, then manifest, then pointer."""
+
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from function.catalog import open_catalog
+from function.manifest import CATALOG, MANIFEST
+from function.release import LocalRelease, Pointer, release_prefix, set_current
+from function.storage import Conflict, Storage
+from trainer.errors import PublishError
+from trainer.progress import track
+from trainer.release.registry.inventory import all_images, missing_photos, stored_photos
+
+# Uploads that run at once; below the connections that the storage client keeps.
+_PARALLEL_UPLOADS = 8
+
+
+def build_and_publish(
+    storage: Storage, pointer: Pointer | None, build: Callable[[Path], LocalRelease]
+) -> str:
+    """Build a release, upload it, and make it the current one.
+
+    Whatever is cut off at any moment leaves no half release in sight.
+
+    Args:
+        storage: the root.
+        pointer: as it was before anything was read that the release builds on.
+        build: makes the release in an empty folder.
+
+    Returns:
+        The release's id.
+
+    Raises:
+        PublishError: another publisher was faster, or photos are no longer stored.
+        StorageError: the root cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="lookalike-release-") as folder:
+        release = build(Path(folder))
+        upload(release, storage)
+    release_id = release.manifest.release_id
+    try:
+        set_current(storage, release_id, pointer.version if pointer else None)
+    except Conflict as error:
+        raise PublishError(
+            f"{storage.url}: another release became the current one while this one was made. "
+            f"It is kept, as {release_id}; to serve it: "
+            f"lookalike releases promote {release_id} --root {storage.url}"
+        ) from error
+    return release_id
+
+
+def upload(release: LocalRelease, storage: Storage) -> None:
+    """Copy a built release to the root: its files in any order, its manifest after them all.
+
+    Raises:
+        PublishError: photos that its catalogue counts on are not stored.
+        StorageError: the root cannot be written.
+    """
+    target = storage.child(release_prefix(release.manifest.release_id))
+    names = list(release.manifest.files)
+    with ThreadPoolExecutor(_PARALLEL_UPLOADS) as pool:
+        uploads = pool.map(lambda name: target.upload(release.folder / name, name), names)
+        for _ in track(uploads, "Uploading", len(names)):
+            pass
+    with closing(open_catalog(release.folder / CATALOG)) as catalog:
+        missing = missing_photos(storage, stored_photos(all_images(catalog)))
+    if missing:
+        raise PublishError(
+            f"{storage.url}: expected all photos of the catalogue to be stored; {len(missing)} are "
+            f"not, as {missing[0]}. Were they pruned meanwhile? Publish again."
+        )
+    target.write(
+        MANIFEST, (release.folder / MANIFEST).read_bytes(), content_type="application/json"
+    )

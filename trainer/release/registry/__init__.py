@@ -1,0 +1,1 @@
+"""Releases after their publication: listed, verified, compared, chosen, removed."""

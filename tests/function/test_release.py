@@ -152,7 +152,7 @@ def test_a_bad_field_is_named(manifest: Manifest, path: str, value: Any, message
         parse_manifest(json.dumps(content).encode())
 
 
-OPTIONAL = {"int8", "calibration"}
+OPTIONAL = {"int8", "calibration", "base"}
 
 
 @pytest.mark.parametrize("field", sorted(set(Manifest.__dataclass_fields__) - OPTIONAL))

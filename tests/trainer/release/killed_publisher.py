@@ -19,7 +19,7 @@ from pathlib import Path
 
 from function.manifest import MANIFEST, parse_manifest
 from function.release import LocalRelease, read_pointer
-from function.storage import open_storage
+from function.storage import StorageError, open_storage
 from trainer.release.publication import build_and_publish
 
 _CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "fcntl.flock"}
@@ -69,7 +69,7 @@ def main() -> None:
                 die_at_byte(number, killed=kind == "byte")
             try:
                 publish(built, root)
-            except OSError:
+            except StorageError:
                 os._exit(28)
             os._exit(0)
         _, status = os.waitpid(child, 0)

@@ -21,7 +21,7 @@ def test_fifty_kills_at_random_moments_change_no_bit(
     head_only: Callable[..., Experiment],
     start_training: Callable[[str, Experiment], "subprocess.Popen[str]"],
 ) -> None:
-    asked = head_only(steps=400, checkpoint_every=3, average_decay=0.9, memory_size=24)
+    asked = head_only(steps=200, checkpoint_every=3, average_decay=0.9, memory_size=24)
     straight = str(tmp_path / "straight")
     for turn in range(2):
         # The second one finds its programs compiled, as those that are killed do.

@@ -11,7 +11,8 @@ from .catalog import ImageRow, Product
 from .explanation import Explanation
 from .facets import Facet
 from .manifest import Manifest
-from .search import Match, SearchResult
+from .region import polygon_of
+from .search import Group, Match, SearchResult
 from .service import Refusal, Service
 
 MAX_LISTED = 100
@@ -70,14 +71,18 @@ def search_answer(
         cold_start: whether the request waited for the release to load.
     """
     calibrated = {} if result.confident is None else {"noConfidentMatch": not result.confident}
-    why = result.explanation_unavailable
+    reasons = {
+        "explanationUnavailable": result.explanation_unavailable,
+        "objectsUnavailable": result.objects_unavailable,
+    }
     return {
         "productSearchResults": {
             "indexTime": manifest.created,
             "results": [_match(match, links) for match in result.matches],
+            **_groups(result.groups, links),
         },
         **_facets(result.facets),
-        **({"explanationUnavailable": why} if why else {}),
+        **{name: why for name, why in reasons.items() if why},
         "nextPageToken": result.next_page_token,
         **calibrated,
         "modelVersion": manifest.model.model_id,
@@ -86,6 +91,18 @@ def search_answer(
         "timingsMs": dict(timings_ms),
         "coldStart": cold_start,
     }
+
+
+def _groups(groups: Sequence[Group], links: Links) -> dict[str, Any]:
+    """Nothing, where none were asked for."""
+    told = [
+        {
+            "boundingPoly": polygon_of(group.box),
+            "results": [_match(match, links) for match in group.matches],
+        }
+        for group in groups
+    ]
+    return {"productGroupedResults": told} if told else {}
 
 
 def _match(match: Match, links: Links) -> dict[str, Any]:

@@ -6,6 +6,7 @@ a list is a repeated part in multipart. A field that is not known is refused: a 
 would otherwise be ignored in silence.
 
     boundingPoly        the part of the photo to search, as an object of vertices; see region.py
+    maxObjects          things to look for in the photo, 0 to 4 (0); each costs another inference
     pageSize            products to return, 1 to 100 (10)
     pageToken           nextPageToken of the answer before, with the same photo and fields
     scoreThreshold      the lowest cosine to return, -1 to 1
@@ -23,8 +24,12 @@ A page is full wherever enough products satisfy all of it. Pages end after 500 p
 on nextPageToken is empty. Facets count all products that the filter, category, set and exclusions
 allow, whatever the photo; with a scoreThreshold, those of the first 500 that reach it.
 
-A search by a product has the same fields in JSON, but for those of a photo: image, boundingPoly
-and explain. What is read from an address's query, `queries.py` reads.
+With maxObjects, a product is as near as to the photo or to the nearest of the things in it, and
+productGroupedResults of the first page has what looks like each. It goes with neither boundingPoly,
+by which the caller has found the thing, nor explain.
+
+A search by a product has the same fields in JSON, but for those of a photo: image, boundingPoly,
+maxObjects and explain. What is read from an address's query, `queries.py` reads.
 """
 
 import base64
@@ -70,6 +75,7 @@ class SearchRequest:
         image_uri: gs://bucket/object.
         product_id: whose own photos are searched with.
         region: the part of the photo that is searched; None: all of it.
+        max_objects: how many things to look for in the photo, 0 to MAX_OBJECTS.
         page_size: products to return, 1 to MAX_PAGE_SIZE.
         page_token: as the caller sent it; "" for the first page.
         score_threshold: the lowest cosine to return, -1 to 1.
@@ -85,6 +91,7 @@ class SearchRequest:
     image_uri: str = ""
     product_id: str = ""
     region: Region | None = None
+    max_objects: int = 0
     page_size: int = DEFAULT_PAGE_SIZE
     page_token: str = ""
     score_threshold: float = -1.0

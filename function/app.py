@@ -15,7 +15,7 @@ from .routes.description import DescriptionRoutes
 from .routes.events import EventRoutes
 from .routes.operations import OperationsRoutes
 from .routes.page import PageRoutes
-from .routes.products import ProductId, ProductRoutes
+from .routes.products import ProductRoutes
 from .routes.search import SearchRoutes
 from .routes.vision import VisionRoutes
 
@@ -49,7 +49,6 @@ class App:
             [rule for routes in _ROUTES for rule in routes(context).rules()],
             strict_slashes=False,
             merge_slashes=False,
-            converters={"product": ProductId},
         ).bind("")
 
     def __call__(self, request: Request) -> Response:

@@ -23,6 +23,7 @@ from .manifest import (
     EMBEDDER_STABLEHLO,
     ENGINES,
     OPENVINO_PROGRAMS,
+    ModelInfo,
     Precision,
 )
 
@@ -67,6 +68,33 @@ class ExplainableEmbedder(Embedder, Protocol):
             (W fₚ + b) / (P |e|), float32 [rows, columns, dim], from the top left. Their sum has
             length 1, and is `embed`'s vector but for the program's rounding.
         """
+
+
+class SharesUnavailable(Exception):
+    """Why a release or an engine cannot say which part of a photo gave how much, for people."""
+
+
+def explainable(embedder: Embedder, model: ModelInfo) -> ExplainableEmbedder:
+    """Return an embedder that can say which part of a photo gave how much.
+
+    Args:
+        embedder: of a release.
+        model: what the release says about it.
+
+    Raises:
+        SharesUnavailable: it cannot.
+    """
+    if isinstance(embedder, ExplainableEmbedder):
+        return embedder
+    if model.pooling == "gem":
+        raise SharesUnavailable(
+            "The network pools by generalised means (GeM): its scores are no sums over positions."
+        )
+    if not model.pooling:
+        raise SharesUnavailable("The release is older than explanations. Publish again.")
+    raise SharesUnavailable(
+        "This engine gives out no feature maps. Serve with the openvino engine."
+    )
 
 
 def import_engine(engine: str) -> None:

@@ -18,14 +18,14 @@ cell tells where the network's evidence lies, which it gathers from beyond the c
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .catalog import ImageRow
-from .embedder import Embedder, ExplainableEmbedder
+from .embedder import Embedder, explainable
 from .errors import DeadlineExceeded, FunctionError
 from .index import StoredIndex
 from .manifest import ModelInfo
@@ -50,10 +50,6 @@ class Explanation:
 
     photo: NDArray[np.float64]
     product: NDArray[np.float64] | None
-
-
-class ExplanationUnavailable(Exception):
-    """Why scores cannot be explained, for people."""
 
 
 class Explainer:
@@ -81,12 +77,10 @@ class Explainer:
             deadline: a time of `time.monotonic`.
 
         Raises:
-            ExplanationUnavailable: this release, or this engine, cannot say.
+            SharesUnavailable: this release, or this engine, cannot say.
             DeadlineExceeded: there is no time left.
         """
-        embedder = self._embedder
-        if not isinstance(embedder, ExplainableEmbedder):
-            raise ExplanationUnavailable(self._why())
+        embedder = explainable(self._embedder, self._model)
         if not matches:
             return []
         shares = embedder.shares(pixels)
@@ -94,28 +88,19 @@ class Explainer:
         stored = self._index.vectors(np.array([image.row for image, _ in matches]))
         explanations = []
         storage = storage.until(min(deadline, time.monotonic() + PHOTO_SECONDS))
-        with ThreadPoolExecutor(len(matches)) as pool:
+        pool = ThreadPoolExecutor(len(matches))
+        try:
             # Read side by side, while those that are here are embedded.
-            photos = pool.map(lambda match: _read(storage, match[0].sha256), matches)
-            for (_, score), row, photo in zip(matches, stored, photos, strict=True):
-                if time.monotonic() > deadline:
-                    raise DeadlineExceeded(
-                        "The explanation took longer than it may. Ask for fewer results."
-                    )
+            photos = [pool.submit(_read, storage, image.sha256) for image, _ in matches]
+            for (_, score), row, reading in zip(matches, stored, photos, strict=True):
+                photo = _in_time(reading, deadline)
                 shown = None if photo is None else _pixels(photo, embedder.image_size)
                 product = None if shown is None else grid(embedder.shares(shown), vector, score)
                 explanations.append(Explanation(grid(shares, row, score), product))
+        finally:
+            # Nobody waits for a photo that does not come.
+            pool.shutdown(wait=False, cancel_futures=True)
         return explanations
-
-    def _why(self) -> str:
-        if self._model.pooling == "gem":
-            return (
-                "The network pools by generalised means (GeM): its scores are no sums over "
-                "positions."
-            )
-        if not self._model.pooling:
-            return "The release is older than explanations. Publish again."
-        return "This engine gives out no feature maps. Serve with the openvino engine."
 
 
 def grid(
@@ -145,6 +130,14 @@ def _read(storage: Storage, sha256: str) -> bytes | None:
     except (StorageError, DeadlineExceeded) as error:
         log("WARNING", f"A match is explained without its product's photo: {error.message}")
         return None
+
+
+def _in_time(reading: Future[bytes | None], deadline: float) -> bytes | None:
+    """Return what is read by the deadline, and not after it even if it is there."""
+    left = deadline - time.monotonic()
+    if left > 0 and (reading in wait([reading], left).done):
+        return reading.result()
+    raise DeadlineExceeded("The explanation took longer than it may. Ask for fewer results.")
 
 
 def _pixels(photo: bytes, size: int) -> NDArray[np.uint8] | None:

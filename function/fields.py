@@ -19,6 +19,7 @@ from .masks import (
     Shape,
     parse_mask,
 )
+from .objects import MAX_OBJECTS
 from .region import parse_region
 
 MAX_PAGE_SIZE = 100
@@ -120,6 +121,12 @@ _TRUTHS = {"true": True, "false": False}
 
 FIELDS = {
     "boundingPoly": Field("region", "a polygon", parse_region, from_text=_json),
+    "maxObjects": Field(
+        "max_objects",
+        f"a whole number, 0 to {MAX_OBJECTS}",
+        _whole(0, MAX_OBJECTS),
+        from_text=_number,
+    ),
     "pageSize": Field(
         "page_size",
         f"a whole number, 1 to {MAX_PAGE_SIZE}",
@@ -183,7 +190,7 @@ class Question:
 
 
 SEARCH = Question(tuple(FIELDS), SEARCH_ANSWER, has_photo=True)
-_OF_PHOTOS = ("boundingPoly", "explain")
+_OF_PHOTOS = ("boundingPoly", "maxObjects", "explain")
 SIMILAR = Question(tuple(name for name in FIELDS if name not in _OF_PHOTOS), SEARCH_ANSWER)
 BROWSE = Question(
     ("pageSize", "pageToken", "filter", "productCategories", "productSet", "facets", "fields"),
@@ -222,6 +229,11 @@ def read_fields(
         options[field.name] = parsed
     if options.get("explain") and (size := options.get("page_size", 1)) > MAX_EXPLAINED:
         raise invalid("pageSize", f"a whole number, 1 to {MAX_EXPLAINED}, with explain", size)
+    if options.get("max_objects"):
+        # Who draws a polygon has found the thing; and a score from two photos has no one grid.
+        for name in ("boundingPoly", "explain"):
+            if options.get(FIELDS[name].name):
+                raise invalid("maxObjects", f"0 with {name}", options["max_objects"])
     options["selection"] = _selection(options)
     options["mask"] = parse_mask(options.get("mask", ()), question.answer)
     return options

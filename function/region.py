@@ -10,12 +10,17 @@ as opposite corners, or as a corner and a size.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import BadRequest
 
 MIN_VERTICES, MAX_VERTICES = 3, 100
 
+# Left, top, right, bottom.
 type Box = tuple[float, float, float, float]
+
+# All of a photo, in fractions of its sides.
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 # Pillow's way to turn a photo upright, by its EXIF orientation: first mirrored left to right, then
 # top to bottom, then along the diagonal.
@@ -75,6 +80,14 @@ def parse_region(value: object) -> Region:
     points = [_point(vertex, f".{name}[{place}]") for place, vertex in enumerate(vertices)]
     across, down = zip(*points, strict=True)
     return Region(min(across), min(down), max(across), max(down), name == "normalizedVertices")
+
+
+def polygon_of(box: Box) -> dict[str, Any]:
+    """Return a box, in fractions of the photo's sides, as the JSON value of a polygon: its corners
+    from the top left, clockwise."""
+    left, top, right, bottom = (round(edge, 4) for edge in box)
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    return {"normalizedVertices": [{"x": x, "y": y} for x, y in corners]}
 
 
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:

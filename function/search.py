@@ -1,7 +1,9 @@
 """Photo to products: the one place that joins embedder, index and catalogue."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -15,8 +17,10 @@ from .facets import Facet
 from .filters import EVERYTHING, Selection
 from .index import StoredIndex
 from .manifest import Manifest
+from .objects import ObjectFinder, Part
 from .paging import pages_of
 from .ranking import DEPTH, Ranked, rank_products
+from .region import Box
 
 # Of a product that others are looked for by, its first photos are compared, so many at most: each
 # costs a search of the index.
@@ -45,6 +49,19 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Group:
+    """What looks like one part of the photo.
+
+    Attributes:
+        box: the part, in fractions of the upright photo's sides.
+        matches: one for each product, best first.
+    """
+
+    box: Box
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """What a search found.
 
@@ -54,8 +71,10 @@ class SearchResult:
         facets: one for each key that was asked for.
         timings_ms: milliseconds spent, by stage: "search", and "embed" where a photo was searched.
         confident: whether the best of all pages is a confident match; None where the release is
-            not calibrated, or a product was looked for.
+            not calibrated, or more than a photo was looked for, or a product.
+        groups: what looks like each of the photo's parts; of the first page, where there are any.
         explanation_unavailable: why matches that were to be explained are not; else "".
+        objects_unavailable: why objects that were to be found are not; else "".
     """
 
     matches: tuple[Match, ...]
@@ -63,7 +82,9 @@ class SearchResult:
     facets: tuple[Facet, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
     confident: bool | None = None
+    groups: tuple[Group, ...] = ()
     explanation_unavailable: str = ""
+    objects_unavailable: str = ""
 
 
 class SearchEngine:
@@ -76,6 +97,7 @@ class SearchEngine:
         index: its catalogue's vectors.
         image_size: side of the square photo it takes, in pixels.
         explainer: says where in the photos a match's score lies.
+        objects: says where in a photo things are.
     """
 
     def __init__(
@@ -85,6 +107,7 @@ class SearchEngine:
         self.catalog = catalog
         self.image_size = manifest.model.image_size
         self.explainer = Explainer(embedder, index, manifest.model)
+        self.objects = ObjectFinder(embedder, index, manifest.model)
         self.embedder = embedder
         self.index = index
 
@@ -93,6 +116,7 @@ class SearchEngine:
         looked_for: NDArray[np.uint8] | str,
         page_size: int = 10,
         *,
+        parts: Sequence[Part] = (),
         page_token: str = "",
         score_threshold: float = -1.0,
         images_per_product: int = 1,
@@ -112,6 +136,9 @@ class SearchEngine:
             looked_for: RGB [image_size, image_size, 3], as `photo.load_pixels` returns it; or the
                 id of a product.
             page_size: how many products, at most.
+            parts: of the photo, that are looked for beside it: a product is as near as to the
+                nearest of them, and the first page has a group for each. No probability is told
+                then: it is measured for photos alone.
             page_token: `next_page_token` of the page before, for the same query; "" for the first.
             score_threshold: the least cosine similarity of a product's nearest photo.
             images_per_product: how many of its photos each match brings, at most.
@@ -132,6 +159,7 @@ class SearchEngine:
             images_per_product,
             *selection.plain_values(),
             collapse_duplicates,
+            *(part.box for part in parts),
         )
         pages = pages_of(self.manifest.index.index_id, looked_for, fields)
         place = pages.place(page_token)
@@ -142,22 +170,32 @@ class SearchEngine:
         if isinstance(looked_for, str):
             vectors = self._vectors_of(looked_for)
         else:
-            (vectors,) = self.embedder.embed(looked_for[None])
+            vectors = self.embedder.embed(np.stack([looked_for, *(part.pixels for part in parts)]))
             timings["embed"] = (time.perf_counter() - start) * 1e3
             start = time.perf_counter()
-        ranking = rank_products(
+        rank = partial(
+            rank_products,
             self.index,
             self.catalog,
-            vectors,
-            DEPTH if facets and is_cut else min(end + 1, DEPTH),
             allowed=self.catalog.allowed_rows(selection),
             score_threshold=score_threshold,
             collapse_duplicates=collapse_duplicates,
         )
+        ranking = rank(
+            vectors if len(vectors) > 1 else vectors[0],
+            DEPTH if facets and is_cut else min(end + 1, DEPTH),
+        )
         # Whose product is known is not asked for: what is found beside it is never that product.
-        calibration = None if isinstance(looked_for, str) else self.manifest.calibration
+        # Several tries at one photo find more by chance than one does.
+        is_measured = not isinstance(looked_for, str) and not parts
+        calibration = self.manifest.calibration if is_measured else None
         best = ranking[0].score if ranking else None
         matches = self._matches(ranking[place:end], images_per_product, place, calibration)
+        groups = tuple(
+            Group(part.box, self._matches(rank(vector, page_size), images_per_product, 0, None))
+            for part, vector in zip(parts, vectors[len(vectors) - len(parts) :], strict=True)
+            if not place
+        )
         counted = self._facets(facets, selection, ranking if is_cut else None)
         timings["search"] = (time.perf_counter() - start) * 1e3
         return SearchResult(
@@ -166,6 +204,7 @@ class SearchEngine:
             facets=counted,
             timings_ms=timings,
             confident=calibration.is_confident(best) if calibration else None,
+            groups=groups,
         )
 
     def _vectors_of(self, product_id: str) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ Each image's request becomes a search of ours, and its results go back under Vis
     imageContext.productSearchParams
       .productSet                              productSet: its last part
       .productCategories .filter               the same
-      .boundingPoly                            the same
+      .boundingPoly .maxObjects                the same; the latter is ours alone
 
 Where a client names its set projects/P/locations/L/productSets/S, or that location as the parent,
 products are named under projects/P/locations/L too: it may take such names apart.
@@ -24,6 +24,7 @@ from .api import SearchRequest, parse_search_object
 from .body import known_members, whole_number
 from .errors import BadRequest, FunctionError
 from .fields import MAX_PAGE_SIZE, invalid
+from .region import WHOLE, polygon_of
 
 MAX_IMAGES = 16
 # Google's own clients send the enumeration's number.
@@ -42,11 +43,7 @@ _CONTEXT = (
     *("productSearchParams", "latLongRect", "languageHints", "cropHintsParams"),
     *("webDetectionParams", "textDetectionParams"),
 )
-_PARAMS = ("productSet", "productCategories", "filter", "boundingPoly")
-
-_WHOLE_PHOTO = {
-    "normalizedVertices": [{"x": x, "y": y} for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
-}
+_PARAMS = ("productSet", "productCategories", "filter", "boundingPoly", "maxObjects")
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ def translate(value: object) -> tuple[dict[str, Any], dict[str, Any], str]:
         location, search["productSet"] = match.groups()
     if polygon := _polygon(search.pop("boundingPoly", None)):
         search["boundingPoly"] = polygon
-    return search, polygon or _WHOLE_PHOTO, location
+    return search, polygon or polygon_of(WHOLE), location
 
 
 def item_answer(item: Item, found: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +128,11 @@ def item_answer(item: Item, found: dict[str, Any]) -> dict[str, Any]:
         found: `productSearchResults` of a search's answer.
     """
     results = [_named(result, item.parent) for result in found["results"]]
-    grouped = [{"boundingPoly": item.region, "results": results}]
+    whole = {"boundingPoly": item.region, "results": found["results"]}
+    grouped = [
+        group | {"results": [_named(result, item.parent) for result in group["results"]]}
+        for group in found.get("productGroupedResults", [whole])
+    ]
     return {"productSearchResults": found | {"results": results, "productGroupedResults": grouped}}
 
 

@@ -43,6 +43,7 @@ ANSWERS: dict[str, Schema] = {
                 FLAG, "Whether even the best result is below the threshold that the index states."
             ),
             "explanationUnavailable": described(TEXT, "Why there are no explanations."),
+            "objectsUnavailable": described(TEXT, "Why no things in the photo are told apart."),
             "nextPageToken": _NEXT_PAGE,
             "modelVersion": _MODEL,
             "indexVersion": _INDEX,
@@ -54,14 +55,24 @@ ANSWERS: dict[str, Schema] = {
             },
             "coldStart": described(FLAG, "Whether the request waited for the release to load."),
         },
-        optional=("facets", "noConfidentMatch", "explanationUnavailable"),
+        optional=("facets", "noConfidentMatch", "explanationUnavailable", "objectsUnavailable"),
     ),
     "ProductSearchResults": structure(
         {
             "indexTime": _INDEX_TIME,
             "results": described(items(ref("Result")), "One for each product, best first."),
-        }
+            "productGroupedResults": described(
+                items(ref("ProductGroup")),
+                "Where maxObjects asks for it, on the first page: one for each thing found, the "
+                "surest first; or one for the whole photo.",
+            ),
+        },
+        optional=("productGroupedResults",),
     ),
+    "ProductGroup": structure(
+        {"boundingPoly": ref("Polygon"), "results": items(ref("Result"))},
+    ),
+    "Polygon": structure({"normalizedVertices": items(structure({"x": NUMBER, "y": NUMBER}))}),
     "Result": structure(
         {
             "product": ref("Product"),

@@ -14,6 +14,7 @@ from ..fields import (
     SIMILAR,
 )
 from ..masks import MAX_MASK_CHARACTERS
+from ..objects import MAX_OBJECTS
 from ..ranking import DEPTH
 from ..region import MAX_VERTICES, MIN_VERTICES
 from ..vision import MAX_IMAGES
@@ -30,6 +31,15 @@ _EXAMPLE_PHOTO = (
 
 FIELDS: dict[str, Schema] = {
     "boundingPoly": ref("BoundingPoly"),
+    "maxObjects": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_OBJECTS,
+        "default": 0,
+        "description": "Things to look for in the photo, for `productGroupedResults`; a product is "
+        "then as near as to the photo or to the nearest of them. Each costs one more inference, "
+        "and finding them another. Not with `boundingPoly`, nor `explain`.",
+    },
     "pageSize": {
         "type": "integer",
         "minimum": 1,

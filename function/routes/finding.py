@@ -5,7 +5,7 @@ A search by a product has no photo to decode or embed; it waits for its turn lik
 
 import re
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,10 +17,12 @@ from .. import photo
 from ..answer import search_answer
 from ..api import SearchRequest
 from ..connection import has_left
+from ..embedder import SharesUnavailable
 from ..envelope import Exchange
 from ..errors import BadRequest, DeadlineExceeded
-from ..explanation import ExplanationUnavailable
-from ..search import SearchResult
+from ..objects import Part
+from ..region import WHOLE, Region
+from ..search import Group, SearchEngine, SearchResult
 from ..service import Service
 from ..storage import NotFoundInStorage, open_storage
 from .context import Context, known_product
@@ -94,20 +96,16 @@ class Finder:
             looked_for: NDArray[np.uint8] | str = query.product_id
             if not looked_for:
                 with stage("decode"):
-                    looked_for = self._context.decoders.load_pixels(
-                        content,
-                        engine.image_size,
-                        query.region,
-                        seconds=deadline - time.monotonic(),
-                    )
-            if time.monotonic() > deadline:
-                raise DeadlineExceeded(
-                    "The search took longer than it may. Try again in a moment, or with a smaller "
-                    "photo."
-                )
+                    looked_for = self._pixels(engine, content, query.region, deadline)
+            _check(deadline)
+            parts: list[Part] = []
+            why = ""
+            if query.max_objects and not isinstance(looked_for, str):
+                parts, why = self._parts(exchange, engine, query, content, looked_for, deadline)
             result = engine.search(
                 looked_for,
                 query.page_size,
+                parts=parts,
                 page_token=query.page_token,
                 score_threshold=query.score_threshold,
                 images_per_product=query.images_per_product,
@@ -115,11 +113,49 @@ class Finder:
                 collapse_duplicates=query.collapse_duplicates,
                 facets=query.facets,
             )
+            if query.max_objects:
+                result = _grouped(result, query, why)
             if query.explain and not isinstance(looked_for, str):
                 with stage("explain"):
                     result = self._explained(service, looked_for, result, deadline)
         exchange.stopwatch.add(result.timings_ms)
         return result
+
+    def _pixels(
+        self, engine: SearchEngine, content: bytes, region: Region | None, deadline: float
+    ) -> NDArray[np.uint8]:
+        seconds = deadline - time.monotonic()
+        return self._context.decoders.load_pixels(
+            content, engine.image_size, region, seconds=seconds
+        )
+
+    def _parts(
+        self,
+        exchange: Exchange,
+        engine: SearchEngine,
+        query: SearchRequest,
+        content: bytes,
+        pixels: NDArray[np.uint8],
+        deadline: float,
+    ) -> tuple[list[Part], str]:
+        """Return the things in a photo, each decoded anew; and why there are none, or ""."""
+        stage = exchange.stopwatch.stage
+        try:
+            with stage("detect"):
+                boxes = engine.objects.boxes(
+                    pixels, query.max_objects, engine.catalog.allowed_rows(query.selection)
+                )
+        except SharesUnavailable as why:
+            return [], str(why)
+        parts = []
+        for box in boxes:
+            _check(deadline)
+            # Of a tiny photo, a part may be less than a pixel.
+            with stage("decode"), suppress(BadRequest):
+                part = self._pixels(engine, content, Region(*box, normalized=True), deadline)
+                parts.append(Part(box, part))
+        _check(deadline)
+        return parts, ""
 
     def _explained(
         self,
@@ -135,7 +171,7 @@ class Finder:
                 service.storage,
                 deadline=deadline,
             )
-        except ExplanationUnavailable as why:
+        except SharesUnavailable as why:
             return replace(result, explanation_unavailable=str(why))
         pairs = zip(result.matches, explanations, strict=True)
         matches = tuple(replace(match, explanation=explanation) for match, explanation in pairs)
@@ -160,3 +196,17 @@ class Finder:
                 "image.source.imageUri: there is no such object in the bucket.",
                 reason="IMAGE_SOURCE_NOT_FOUND",
             ) from None
+
+
+def _grouped(result: SearchResult, query: SearchRequest, why: str) -> SearchResult:
+    """Where nothing stands out, the photo is one group, as in Vision's answers."""
+    if not result.groups and not query.page_token:
+        result = replace(result, groups=(Group(WHOLE, result.matches),))
+    return replace(result, objects_unavailable=why)
+
+
+def _check(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise DeadlineExceeded(
+            "The search took longer than it may. Try again in a moment, or with a smaller photo."
+        )

@@ -3,13 +3,16 @@
 GET  /v1/products            those that a selection allows, in the publisher's order
 GET  /v1/products/{id}       one product
 GET  /v1/images/{sha256}     a stored photo or thumbnail
+
+An id is whatever follows, slashes and colons included: one that ends in `:similar` is got like any
+other, for that method is POST's alone.
 """
 
 import re
 import time
 
 from flask import Response
-from werkzeug.routing import PathConverter, Rule
+from werkzeug.routing import Rule
 
 from ..answer import browse_answer, product_answer
 from ..browse import browse
@@ -24,12 +27,6 @@ from .context import FOR_EVER, REVALIDATE, Context, cacheable, known_product, ro
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class ProductId(PathConverter):
-    """The shop's own id. What ends in a method's name is the address of that, and no product's."""
-
-    regex = "[^/].*?(?<!:similar)"
-
-
 class ProductRoutes:
     """Products and their stored photos."""
 
@@ -40,7 +37,7 @@ class ProductRoutes:
         """Return what is answered here."""
         return [
             route("GET", "/v1/products", self._browse),
-            route("GET", "/v1/products/<product:product_id>", self._product),
+            route("GET", "/v1/products/<path:product_id>", self._product),
             # The page's <img> sends no key, and a photo's name is not to be guessed.
             route("GET", "/v1/images/<sha256>", self._image, is_open=True),
         ]

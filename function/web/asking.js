@@ -16,6 +16,7 @@ const RECONNECT_SECONDS = [1, 2, 4, 8];
  */
 export async function ask(query, options) {
   const fields = { ...fieldsOf(query), ...options };
+  if (query.kind === "browse") return api().products(fields);
   if (query.kind === "similar") return api().similar(query.id, fields);
   return api().search(photoOf(query.photo).file, fields);
 }

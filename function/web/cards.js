@@ -1,5 +1,6 @@
 /** One product as the grid shows it, and the frame that every picture of the page stands in. */
 
+import { element } from "./elements.js";
 import { addressOf } from "./query.js";
 
 /**
@@ -19,6 +20,7 @@ export function card(hit, { onOpen, onSimilar }) {
   item.querySelector("h3").textContent = title;
   item.querySelector(".category").textContent = result.product.productCategory;
   item.querySelector(".price").textContent = result.product.price;
+  item.querySelector(".score").hidden = result.score === undefined;
   item.querySelector(".number").textContent = likeness(result);
   item.querySelector(".track span").style.inlineSize = percent(
     isLikely(result) ? result.matchProbability : similar(result),
@@ -31,11 +33,14 @@ export function card(hit, { onOpen, onSimilar }) {
 export function linkToSimilar(link, hit, onSimilar) {
   link.href = addressOf({ kind: "similar", id: idOf(hit.result), filters: {} });
   link.setAttribute("aria-label", `More like ${titleOf(hit.result)}`);
-  link.onclick = (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-    event.preventDefault();
-    onSimilar(hit);
-  };
+  link.onclick = (event) => follow(event, () => onSimilar(hit));
+}
+
+/** Does what a link is for, where it is not to open in a tab of its own. */
+export function follow(event, go) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  go();
 }
 
 /** @returns {HTMLLIElement} the place of a product that has not arrived yet */
@@ -51,10 +56,7 @@ export function skeleton() {
  */
 export function fillFrame(frame, addresses, text) {
   const untried = addresses.filter(Boolean);
-  const image = new Image();
-  image.alt = text;
-  image.loading = "lazy";
-  image.decoding = "async";
+  const image = element("img", { alt: text, loading: "lazy", decoding: "async" });
   image.addEventListener("error", tryNext);
   frame.replaceChildren(image);
   tryNext();
@@ -65,10 +67,7 @@ export function fillFrame(frame, addresses, text) {
       image.src = address;
       return;
     }
-    const missing = document.createElement("span");
-    missing.className = "missing";
-    missing.textContent = text;
-    frame.replaceChildren(missing);
+    frame.replaceChildren(element("span", { className: "missing" }, text));
   }
 }
 
@@ -81,9 +80,9 @@ export function titleOf({ product }) {
   return product.displayName || idOf({ product });
 }
 
-/** The score, a cosine, as per cent. Below zero nothing is similar in any sense people know. */
+/** The score as per cent: below zero nothing is similar. "" of what is only listed. */
 export function similarity(result) {
-  return percent(similar(result));
+  return result.score === undefined ? "" : percent(similar(result));
 }
 
 /** How likely this is the product, where it probably is; or how similar. */

@@ -66,22 +66,13 @@ export class Crop {
     const gesture = new AbortController();
     const { signal } = gesture;
     handle.addEventListener("pointermove", follow, { signal });
-    handle.addEventListener(
-      "pointerup",
-      () => {
-        gesture.abort();
-        if (described(this.#box) !== described(before)) this.#commit();
-      },
-      { signal },
-    );
-    handle.addEventListener(
-      "pointercancel",
-      () => {
-        gesture.abort();
-        this.show(before);
-      },
-      { signal },
-    );
+    const end = ({ type }) => {
+      gesture.abort();
+      if (type === "pointercancel") this.show(before);
+      else if (described(this.#box) !== described(before)) this.#commit();
+    };
+    handle.addEventListener("pointerup", end, { signal });
+    handle.addEventListener("pointercancel", end, { signal });
   }
 
   /** What a drag from here does to the box. */
@@ -102,7 +93,8 @@ export class Crop {
     const point = this.#point(event);
     const sides = this.#sidesAt(point);
     const within = !isWhole(this.#box) && this.#contains(point);
-    this.#handle.style.cursor = CURSORS[sides] ?? (within ? "move" : "crosshair");
+    const towards = sides && sides.split(" ").map((side) => COMPASS[side]).join("");
+    this.#handle.style.cursor = towards ? `${towards}-resize` : within ? "move" : "crosshair";
   }
 
   #type(event) {
@@ -140,16 +132,7 @@ export class Crop {
   }
 }
 
-const CURSORS = {
-  left: "ew-resize",
-  right: "ew-resize",
-  top: "ns-resize",
-  bottom: "ns-resize",
-  "top left": "nwse-resize",
-  "bottom right": "nwse-resize",
-  "top right": "nesw-resize",
-  "bottom left": "nesw-resize",
-};
+const COMPASS = { top: "n", bottom: "s", left: "w", right: "e" };
 
 /** The name of the end that `at` is near; "" between them; null beyond both. */
 function nearest(at, low, high, reach, [lowName, highName]) {

@@ -1,5 +1,6 @@
 /** The filters beside the answers, and above them what was chosen. */
 
+import { element } from "./elements.js";
 import { CATEGORY, chosen, pairs, toggle } from "./filters.js";
 
 const byId = (id) => document.getElementById(id);
@@ -30,11 +31,11 @@ export class FilterPanel {
     this.#filters = filters;
     const all = pairs(filters);
     byId("filters-count").textContent = all.length ? ` (${all.length})` : "";
-    const items = all.map(([key, value]) =>
-      this.#chip(`${nameOf(key)}: ${value}`, `Remove ${nameOf(key)}: ${value}`, () =>
-        this.#onChange(toggle(this.#filters, key, value)),
-      ),
-    );
+    const items = all.map(([key, value]) => {
+      const text = `${nameOf(key)}: ${value}`;
+      const remove = () => this.#onChange(toggle(this.#filters, key, value));
+      return this.#chip(text, `Remove ${text}`, remove);
+    });
     if (all.length) items.push(this.#chip("Clear all", "", () => this.#onChange({})));
     byId("chips").replaceChildren(...items);
     byId("chips").hidden = !all.length;
@@ -57,43 +58,30 @@ export class FilterPanel {
   }
 
   #group({ key, values }) {
-    const group = document.createElement("fieldset");
-    const legend = document.createElement("legend");
-    legend.textContent = nameOf(key);
-    const list = document.createElement("ul");
     const counted = new Set(values.map(({ value }) => value));
     const uncounted = chosen(this.#filters, key).filter((value) => !counted.has(value));
     const choices = [...values, ...uncounted.map((value) => ({ value, count: 0 }))];
-    list.append(...choices.map((choice, place) => this.#choice(key, choice, place)));
-    group.append(legend, list);
+    const items = choices.map((choice, place) => this.#choice(key, choice, place));
+    const list = element("ul", {}, ...items);
+    const group = element("fieldset", {}, element("legend", {}, nameOf(key)), list);
     const hidden = list.querySelectorAll("li[hidden]");
     if (hidden.length) group.append(this.#unfolder(key, hidden));
     return group;
   }
 
   #choice(key, { value, count }, place) {
-    const item = document.createElement("li");
-    const label = document.createElement("label");
-    const input = document.createElement("input");
-    const name = document.createElement("span");
-    const number = document.createElement("span");
-    Object.assign(input, { type: "checkbox", name: key, value });
-    input.checked = chosen(this.#filters, key).includes(value);
+    const checked = chosen(this.#filters, key).includes(value);
+    const input = element("input", { type: "checkbox", name: key, value, checked });
     input.addEventListener("change", () => this.#onChange(toggle(this.#filters, key, value)));
-    name.textContent = value;
-    number.textContent = count.toLocaleString("en");
-    number.className = "count";
-    label.append(input, name, number);
-    item.append(label);
-    item.hidden = place >= VALUES_AT_FIRST && !input.checked && !this.#unfolded.has(key);
-    return item;
+    const number = element("span", { className: "count" }, count.toLocaleString("en"));
+    const hidden = place >= VALUES_AT_FIRST && !checked && !this.#unfolded.has(key);
+    return element("li", { hidden }, element("label", {}, input, element("span", {}, value), number));
   }
 
   #unfolder(key, hidden) {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "unfold" });
-    button.textContent = `${hidden.length} more`;
-    button.setAttribute("aria-label", `${hidden.length} more of ${nameOf(key)}`);
+    const text = `${hidden.length} more`;
+    const button = element("button", { type: "button", className: "unfold" }, text);
+    button.setAttribute("aria-label", `${text} of ${nameOf(key)}`);
     button.addEventListener("click", () => {
       this.#unfolded.add(key);
       for (const item of hidden) item.hidden = false;
@@ -104,19 +92,11 @@ export class FilterPanel {
   }
 
   #chip(text, label, onPress) {
-    const item = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = text;
-    if (label) {
-      button.setAttribute("aria-label", label);
-      button.className = "chip";
-    } else {
-      button.className = "clear";
-    }
+    const className = label ? "chip" : "clear";
+    const button = element("button", { type: "button", className }, text);
+    if (label) button.setAttribute("aria-label", label);
     button.addEventListener("click", onPress);
-    item.append(button);
-    return item;
+    return element("li", {}, button);
   }
 }
 

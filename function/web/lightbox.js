@@ -1,6 +1,7 @@
 /** The large view: what was searched with beside one product, why they match, and the next one. */
 
 import { fillFrame, linkToSimilar, probability, similarity, titleOf } from "./cards.js";
+import { element } from "./elements.js";
 import { heat } from "./heatmap.js";
 
 const byId = (id) => document.getElementById(id);
@@ -8,7 +9,7 @@ const byId = (id) => document.getElementById(id);
 /**
  * @typedef {object} View
  * @property {Array<object>} hits all that were found
- * @property {() => Promise<{urls: string[], text: string}>} subject what was searched with
+ * @property {() => Promise<?{urls: string[], text: string}>} subject what was searched with
  * @property {boolean} explainable whether it may be asked why
  * @property {(hit: object) => Promise<{explanation?: object, unavailable?: string}>} explain
  * @property {(hit: object) => void} onSimilar called when someone wants what looks like a product
@@ -45,8 +46,10 @@ export class Lightbox {
     this.#position = position;
     this.#why.hidden = !view.explainable;
     this.#dialog.showModal();
-    const { urls, text } = await view.subject();
+    const subject = await view.subject();
     if (this.#view !== view) return;
+    const { urls, text } = subject ?? { urls: [], text: "" };
+    byId("lightbox-query").hidden = !subject;
     fillFrame(byId("lightbox-photo"), urls, text);
     byId("lightbox-subject").textContent = text;
     this.#show();
@@ -132,13 +135,7 @@ function facts(result) {
     ["Price", price],
     ...productLabels.map(({ key, value }) => [key, value]),
   ].filter(([, value]) => value);
-  return pairs.map(([name, value]) => {
-    const group = document.createElement("div");
-    const term = document.createElement("dt");
-    const description = document.createElement("dd");
-    term.textContent = name;
-    description.textContent = value;
-    group.append(term, description);
-    return group;
-  });
+  return pairs.map(([name, value]) =>
+    element("div", {}, element("dt", {}, name), element("dd", {}, value)),
+  );
 }

@@ -3,7 +3,7 @@
 import { api, useKey } from "./access.js";
 import { WHOLE } from "./box.js";
 import { applyBranding } from "./branding.js";
-import { idOf } from "./cards.js";
+import { follow, idOf } from "./cards.js";
 import { Crop } from "./crop.js";
 import { countFacets } from "./facets.js";
 import { FilterPanel } from "./filterpanel.js";
@@ -17,6 +17,7 @@ import { openStage, showSubject } from "./subject.js";
 import { append, messageOf, show, showCounts, showMore } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
+const onClick = (id, act) => byId(id).addEventListener("click", act);
 
 const pageSize = applyBranding();
 const lightbox = new Lightbox();
@@ -57,16 +58,19 @@ openRequest();
 openIntake((file) => {
   navigation.go({ kind: "photo", photo: keep(file), box: WHOLE, filters: {} });
 });
-byId("cancel").addEventListener("click", () => search.cancel({ byHand: true }));
-byId("retry").addEventListener("click", () => search.retry());
-byId("more").addEventListener("click", more);
+onClick("browse", (event) => {
+  follow(event, () => navigation.go({ kind: "browse", filters: {} }));
+});
+onClick("cancel", () => search.cancel({ byHand: true }));
+onClick("retry", () => search.retry());
+onClick("more", more);
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   useKey(byId("key").value.trim());
   byId("key").value = "";
   search.retry();
 });
-byId("skip").addEventListener("click", (event) => {
+onClick("skip", (event) => {
   // To the browser, a fragment would be a step of the history that asks for nothing.
   event.preventDefault();
   byId("results").focus();
@@ -81,7 +85,7 @@ function begin(next) {
     search.cancel();
     return;
   }
-  refined = next.photo === query?.photo && next.id === query?.id;
+  refined = ["kind", "photo", "id"].every((name) => next[name] === query?.[name]);
   query = next;
   subject = showSubject(query);
   if (query.kind === "photo") crop.show(query.box);
@@ -136,6 +140,7 @@ async function count() {
 
 /** Tells the shop which result was chosen. Nobody waits for that, nor misses it. */
 function tell({ result, requestId, position }) {
+  if (!requestId) return;
   const event = { requestId, type: "click", productId: idOf(result), position: position + 1 };
   api()
     .event(event)

@@ -8,12 +8,12 @@ import { ask, askPatiently } from "./asking.js";
  * @typedef {object} Hit
  * @property {object} result as the API words it: product, score, imageUrl, …
  * @property {number} position among all that were found, from 0
- * @property {string} requestId of the answer that brought it
+ * @property {string} [requestId] of the answer that brought it; a listed product has none
  * @property {number} place within its page, from 0
  * @property {string} pageToken of the page that brought it; "" for the first
  *
  * @typedef {import("./query.js").Query} Query
- * @typedef {{query: Query, hits: Hit[], nextPageToken: string, uncertain: boolean,
+ * @typedef {{query: Query, hits: Hit[], nextPageToken: string, total?: number, uncertain: boolean,
  *   unexplained: string}} Found
  *
  * @typedef {{name: "idle", cancelled: boolean}
@@ -146,11 +146,14 @@ function read(query, answer, pageToken = "", before = 0) {
     query,
     hits,
     nextPageToken: answer.nextPageToken ?? "",
+    total: answer.totalSize,
     uncertain: answer.noConfidentMatch ?? false,
     unexplained: answer.explanationUnavailable ?? "",
   };
 }
 
 function resultsOf(answer) {
-  return answer.productSearchResults?.results ?? [];
+  // A listed product carries its own pictures.
+  const listed = answer.products?.map((product) => ({ ...product, product }));
+  return listed ?? answer.productSearchResults?.results ?? [];
 }

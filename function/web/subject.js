@@ -14,13 +14,15 @@ const CUTOUT_SIDE_PX = 1024;
  * @typedef {{urls: string[], text: string}} Subject addresses of one picture, the best first
  *
  * @param {import("./query.js").Query} query
- * @returns {() => Promise<Subject>} the part that is searched, for showing it large
+ * @returns {() => Promise<?Subject>} the part that is searched, for showing it large; null: nothing
  */
 export function showSubject(query) {
-  const isPhoto = query.kind === "photo";
-  byId("photo").hidden = !isPhoto;
-  byId("subject").hidden = isPhoto;
-  return isPhoto ? showPhoto(query) : showProduct(query);
+  const { kind } = query;
+  byId("photo").hidden = kind !== "photo";
+  byId("subject").hidden = kind !== "similar";
+  byId("browse").ariaCurrent = kind === "browse" ? "page" : null;
+  if (kind === "browse") return async () => null;
+  return kind === "photo" ? showPhoto(query) : showProduct(query);
 }
 
 /** The photo fills its stage, so that the box lies on the photo and nothing else. */

@@ -10,6 +10,7 @@ const grid = byId("grid");
 
 // Most answers come sooner; who waits for longer is told that it goes on.
 const SLOW_MS = 4000;
+const SLOW = "This takes longer than usual. The search goes on.";
 let slow = 0;
 
 const presenters = {
@@ -22,8 +23,8 @@ const presenters = {
     announce("Searching…");
     head("Searching…");
     slow = setTimeout(() => {
-      announce("This takes longer than usual. The search goes on.");
-      notice({ remark: "This takes longer than usual. The search goes on." });
+      announce(SLOW);
+      notice({ remark: SLOW });
     }, SLOW_MS);
     if (refined && grid.querySelector(".card:not(.skeleton)")) return;
     grid.replaceChildren(...Array.from({ length: expected }, skeleton));
@@ -45,8 +46,8 @@ const presenters = {
   },
 
   empty({ found }) {
-    announce("No similar products found.");
-    head("Nothing similar found");
+    announce(`No${kindOf(found)} products found.`);
+    head(kindOf(found) ? "Nothing similar found" : "No products");
     const filtered = Object.keys(found.query.filters).length > 0;
     notice({
       remark: filtered
@@ -135,8 +136,13 @@ export function messageOf(error) {
   return error instanceof LookalikeError ? error.message : "Something on this page went wrong.";
 }
 
-function headingOf({ hits }) {
-  return `${hits.length} similar product${hits.length === 1 ? "" : "s"}`;
+function headingOf(found) {
+  const count = found.total ?? found.hits.length;
+  return `${count.toLocaleString("en")}${kindOf(found)} product${count === 1 ? "" : "s"}`;
+}
+
+function kindOf({ total }) {
+  return total === undefined ? " similar" : "";
 }
 
 function head(text) {

@@ -6,6 +6,8 @@
 export type SearchRequest = {
   image: SearchImage;
   boundingPoly?: BoundingPoly;
+  /** Things to look for in the photo, for `productGroupedResults`; a product is then as near as to the photo or to the nearest of them. Each costs one more inference, and finding them another. Not with `boundingPoly`, nor `explain`. */
+  maxObjects?: number;
   /** Products to return. */
   pageSize?: number;
   /** `nextPageToken` of the answer before, with the same photo and fields. Pages end after 500 products. */
@@ -36,6 +38,8 @@ export type SearchForm = {
   /** JPEG, PNG, WebP, GIF, BMP or AVIF, as a file part. */
   image: Blob;
   boundingPoly?: BoundingPoly;
+  /** Things to look for in the photo, for `productGroupedResults`; a product is then as near as to the photo or to the nearest of them. Each costs one more inference, and finding them another. Not with `boundingPoly`, nor `explain`. */
+  maxObjects?: number;
   /** Products to return. */
   pageSize?: number;
   /** `nextPageToken` of the answer before, with the same photo and fields. Pages end after 500 products. */
@@ -140,6 +144,8 @@ export type SearchAnswer = {
   noConfidentMatch?: boolean;
   /** Why there are no explanations. */
   explanationUnavailable?: string;
+  /** Why no things in the photo are told apart. */
+  objectsUnavailable?: string;
   /** `pageToken` of the page that follows; empty after the last. */
   nextPageToken: string;
   /** Which network made the vectors. */
@@ -159,6 +165,20 @@ export type ProductSearchResults = {
   indexTime: string;
   /** One for each product, best first. */
   results: Array<Result>;
+  /** Where maxObjects asks for it, on the first page: one for each thing found, the surest first; or one for the whole photo. */
+  productGroupedResults?: Array<ProductGroup>;
+};
+
+export type ProductGroup = {
+  boundingPoly: Polygon;
+  results: Array<Result>;
+};
+
+export type Polygon = {
+  normalizedVertices: Array<{
+    x: number;
+    y: number;
+  }>;
 };
 
 export type Result = {

@@ -250,7 +250,7 @@ def test_a_source_outside_the_allow_list_is_not_read(running_function: RunningFu
         ("GET", "/v1/images/..%2fcurrent", 404, "ROUTE_NOT_FOUND", None),
         ("GET", "/v1/images/current", 404, "IMAGE_NOT_FOUND", None),
         ("GET", "/v1/products:search", 405, "METHOD_NOT_ALLOWED", "OPTIONS, POST"),
-        ("GET", "/v1/products/p0:similar", 405, "METHOD_NOT_ALLOWED", "OPTIONS, POST"),
+        ("PUT", "/v1/products/p0:similar", 405, "METHOD_NOT_ALLOWED", "GET, HEAD, OPTIONS, POST"),
         ("GET", "/v1/products/no/such:similars", 404, "PRODUCT_NOT_FOUND", None),
         ("DELETE", "/v1/index", 405, "METHOD_NOT_ALLOWED", "GET, HEAD, OPTIONS"),
         ("PUT", "/", 405, "METHOD_NOT_ALLOWED", "GET, HEAD, OPTIONS"),

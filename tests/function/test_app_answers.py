@@ -44,14 +44,23 @@ def test_masks_know_every_member_of_an_answer_and_no_other(
         "productSearchResults.results.matchProbability",
         "explanationUnavailable",
     }
-    searched = running_function.search(PHOTO, imagesPerProduct=2, facets="shape", explain="true")
-    for answer, shape, absent in (
+    # Groups are results, too, of which neither is told.
+    grouped = "productSearchResults.productGroupedResults.results."
+    others |= {f"{grouped}matchProbability", f"{grouped}explanation"}
+    others |= {f"{grouped}explanation.photo", f"{grouped}explanation.product"}
+    # Neither asks for what the other does.
+    searched = [
+        running_function.search(PHOTO, imagesPerProduct=2, facets="shape", **fields)
+        for fields in ({"explain": "true"}, {"maxObjects": 1})
+    ]
+    for answers, shape, absent in (
         (searched, SEARCH_ANSWER, others),
-        (running_function.get("/v1/products?facets=shape"), BROWSE_ANSWER, set()),
-        (running_function.get("/v1/products/p1"), PRODUCT_ANSWER, set()),
-        (running_function.get("/v1/index"), INDEX_ANSWER, set()),
+        ([running_function.get("/v1/products?facets=shape")], BROWSE_ANSWER, set()),
+        ([running_function.get("/v1/products/p1")], PRODUCT_ANSWER, set()),
+        ([running_function.get("/v1/index")], INDEX_ANSWER, set()),
     ):
-        assert members(answer.json(), shape) == known(shape) - absent
+        told = set().union(*(members(answer.json(), shape) for answer in answers))
+        assert told == known(shape) - absent
 
 
 def test_a_mask_chooses_from_a_search(running_function: RunningFunction) -> None:

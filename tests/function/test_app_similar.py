@@ -89,7 +89,10 @@ def test_what_cannot_be_answered_is_refused(
 
 def test_only_post_searches(running_function: RunningFunction) -> None:
     got = running_function.get("/v1/products/p1:similar")
-    assert (got.status, reason(got)) == (405, "METHOD_NOT_ALLOWED")
+    assert (got.status, reason(got)) == (404, "PRODUCT_NOT_FOUND")
+    removed = running_function.request("DELETE", "/v1/products/p1:similar")
+    assert (removed.status, reason(removed)) == (405, "METHOD_NOT_ALLOWED")
+    assert removed.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
     other = running_function.request("POST", "/v1/products/p1", b"")
     assert (other.status, reason(other)) == (405, "METHOD_NOT_ALLOWED")
 
@@ -148,12 +151,8 @@ def oddly_named(
 def test_ids_may_hold_slashes_and_colons(oddly_named: RunningFunction, name: str) -> None:
     others = sorted(set(ODD) - {name})
     assert sorted(found(similar(oddly_named, name))) == others
+    assert oddly_named.get(f"/v1/products/{quote(name)}").json()["name"] == f"products/{name}"
     # As browsers escape it: slash and colon too.
     path = f"/v1/products/{quote(name, safe='')}"
-    # An address that ends in a method's name is that method's.
-    got = oddly_named.get(path)
-    if name.endswith(":similar"):
-        assert got.status == 405
-    else:
-        assert got.json()["name"] == f"products/{name}"
+    assert oddly_named.get(path).json()["name"] == f"products/{name}"
     assert sorted(found(oddly_named.request("POST", f"{path}:similar", b""))) == others

@@ -1,6 +1,7 @@
 """Scores are shared out over positions: they add up, and they lie where the likeness is."""
 
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,16 +19,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from function.embedder import ExplainableEmbedder, open_embedder
+from function.embedder import ExplainableEmbedder, SharesUnavailable, open_embedder
 from function.errors import DeadlineExceeded
-from function.explanation import Explainer, Explanation, ExplanationUnavailable, grid
+from function.explanation import Explainer, Explanation, grid
 from function.index import NumpyIndex
 from function.loading import load_search_engine
 from function.manifest import EMBEDDER_INT8, EMBEDDER_ONNX, Precision
 from function.photo import load_pixels
 from function.processor import int8_instructions
 from function.search import SearchEngine, SearchResult
-from function.storage import open_storage
+from function.storage import GoogleStorage, open_storage
 from tests.releases import draw_photo, tiny_model
 from tests.server import Answer, RunningFunction, run_function
 from trainer.data.records import Catalog
@@ -279,15 +280,28 @@ def test_no_time_left_is_a_deadline_exceeded(root: Path) -> None:
         explained(load(root), root, seconds=-1)
 
 
+def test_photos_that_never_come_end_at_the_deadline(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load(root)
+    matches = [(match.images[0], match.score) for match in engine.search(query()).matches]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        storage = GoogleStorage.connect("bucket", "", retry_seconds=0.5)
+        with pytest.raises(DeadlineExceeded):
+            engine.explainer.explain(query(), matches, storage, deadline=time.monotonic() + 1)
+
+
 def test_what_cannot_be_explained_says_why(root: Path, gem_root: Path) -> None:
-    with pytest.raises(ExplanationUnavailable, match="GeM"):
+    with pytest.raises(SharesUnavailable, match="GeM"):
         explained(load(gem_root), gem_root)
-    with pytest.raises(ExplanationUnavailable, match="openvino engine"):
+    with pytest.raises(SharesUnavailable, match="openvino engine"):
         explained(load(root, "jax"), root)
     old = open_embedder(next((gem_root / "releases").iterdir()), "openvino")
     info = replace(load(gem_root).manifest.model, pooling="")
     explainer = Explainer(old, NumpyIndex(np.eye(16, dtype=np.float32)), info)
-    with pytest.raises(ExplanationUnavailable, match="Publish again"):
+    with pytest.raises(SharesUnavailable, match="Publish again"):
         explainer.explain(query(), [], open_storage(root), deadline=time.monotonic() + 9)
 
 

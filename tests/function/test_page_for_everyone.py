@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 def tab_to(page: Page, target: Locator, key: str = "Tab") -> None:
     """Press the key until the target has the focus."""
-    for _ in range(20):
+    for _ in range(25):
         page.keyboard.press(key)
         if target.evaluate("element => element === document.activeElement"):
             return

@@ -145,15 +145,17 @@ def test_leaves_are_read_until_the_answer_settles(
     index = open_index(tmp_path / "tree", "scann")
     monkeypatch.setattr(StoredVectors, "scores", scores)
     allowed = np.random.default_rng(0).random(ROWS) < 0.2
-    shares = []
+    shares, recalls = [], []
     for query in vectors[:40]:
         read.clear()
         found, _ = index.search(query, 10, allowed)
         near = vectors @ query
-        assert (near[found] >= np.sort(near[allowed])[-10] - 1e-6).mean() >= 0.9
+        recalls.append((near[found] >= np.sort(near[allowed])[-10] - 1e-6).mean())
         # More than the first pass, whose rows nothing has confirmed yet.
         assert len(read) > 1
         shares.append(sum(read) / allowed.sum())
+    # Of all queries together: which ten rows a tree finds for one differs from build to build.
+    assert np.mean(recalls) >= 0.97
     assert np.mean(shares) < 0.7
 
 

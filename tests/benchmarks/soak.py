@@ -1,6 +1,6 @@
 """The function for half an hour under load, with another release every minute: nothing may be lost.
 
-    python -m tests.benchmarks.soak [--minutes 30] [--root ROOT] [--share 0.7] [--every 60]
+    python -m tests.benchmarks.soak [--minutes 30] [--root ROOT --photos FOLDER] [--every 60]
 
 Searches come as in `swap.py`, at 70 % of the peak. Four releases take turns: with other titles,
 another index, another program, and all as at first. What the function holds is told by one figure
@@ -102,10 +102,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--root", type=Path, help="a local one's release; else the benchmarks' own")
+    parser.add_argument("--photos", type=Path, help="folder of JPEGs to ask with; else their own")
     parser.add_argument("--share", type=float, default=0.7, help="of the peak, that is asked for")
     parser.add_argument("--every", type=float, default=60.0, help="seconds, from swap to swap")
     arguments = parser.parse_args()
-    photos = open_shop().query_photos((1024, 768), PHOTOS)
+    photos = (
+        [path.read_bytes() for path in sorted(arguments.photos.glob("*.jpg"))[:PHOTOS]]
+        if arguments.photos
+        else open_shop().query_photos((1024, 768), PHOTOS)
+    )
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         root = Path(folder) / "root"

@@ -87,13 +87,18 @@ class Explainer:
         vector = shares.sum(axis=(0, 1))
         stored = self._index.vectors(np.array([image.row for image, _ in matches]))
         explanations = []
-        storage = storage.until(min(deadline, time.monotonic() + PHOTO_SECONDS))
+        photos_by = min(deadline, time.monotonic() + PHOTO_SECONDS)
+        storage = storage.until(photos_by)
         pool = ThreadPoolExecutor(len(matches))
         try:
             # Read side by side, while those that are here are embedded.
             photos = [pool.submit(_read, storage, image.sha256) for image, _ in matches]
             for (_, score), row, reading in zip(matches, stored, photos, strict=True):
-                photo = _in_time(reading, deadline)
+                photo = _in_time(reading, photos_by)
+                if time.monotonic() > deadline:
+                    raise DeadlineExceeded(
+                        "The explanation took longer than it may. Ask for fewer results."
+                    )
                 shown = None if photo is None else _pixels(photo, embedder.image_size)
                 product = None if shown is None else grid(embedder.shares(shown), vector, score)
                 explanations.append(Explanation(grid(shares, row, score), product))
@@ -133,11 +138,9 @@ def _read(storage: Storage, sha256: str) -> bytes | None:
 
 
 def _in_time(reading: Future[bytes | None], deadline: float) -> bytes | None:
-    """Return what is read by the deadline, and not after it even if it is there."""
-    left = deadline - time.monotonic()
-    if left > 0 and (reading in wait([reading], left).done):
-        return reading.result()
-    raise DeadlineExceeded("The explanation took longer than it may. Ask for fewer results.")
+    """Return what was read by the deadline; None where that is nothing."""
+    left = max(0.0, deadline - time.monotonic())
+    return reading.result() if reading in wait([reading], left).done else None
 
 
 def _pixels(photo: bytes, size: int) -> NDArray[np.uint8] | None:

@@ -17,7 +17,7 @@ from werkzeug.test import EnvironBuilder
 
 from function import api
 from function.api import SearchRequest, error_body, parse_search, parse_similar
-from function.errors import BadRequest, FunctionError, ReleaseError, UnsupportedImage
+from function.errors import BadRequest, FunctionError, Unavailable, UnsupportedImage
 from function.fields import FIELDS
 from function.filters import And, Label, Not, Selection
 from function.masks import Mask
@@ -296,7 +296,7 @@ def test_any_json_is_read_or_refused(body: object) -> None:
 
 
 def test_an_error_has_the_body_of_aip_193() -> None:
-    error = ReleaseError("Nothing to serve.", metadata={"release": "r1"})
+    error = Unavailable("Nothing to serve.", metadata={"release": "r1"})
     assert error_body(error) == {
         "error": {
             "code": 503,
@@ -305,7 +305,7 @@ def test_an_error_has_the_body_of_aip_193() -> None:
             "details": [
                 {
                     "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                    "reason": "NO_VALID_RELEASE",
+                    "reason": "LOADING",
                     "domain": "lookalike",
                     "metadata": {"release": "r1"},
                 }

@@ -48,6 +48,7 @@ def test_masks_know_every_member_of_an_answer_and_no_other(
     grouped = "productSearchResults.productGroupedResults.results."
     others |= {f"{grouped}matchProbability", f"{grouped}explanation"}
     others |= {f"{grouped}explanation.photo", f"{grouped}explanation.product"}
+    refused = {f"refusedRelease{member}" for member in ("", ".release", ".reason", ".time")}
     # Neither asks for what the other does.
     searched = [
         running_function.search(PHOTO, imagesPerProduct=2, facets="shape", **fields)
@@ -57,7 +58,8 @@ def test_masks_know_every_member_of_an_answer_and_no_other(
         (searched, SEARCH_ANSWER, others),
         ([running_function.get("/v1/products?facets=shape")], BROWSE_ANSWER, set()),
         ([running_function.get("/v1/products/p1")], PRODUCT_ANSWER, set()),
-        ([running_function.get("/v1/index")], INDEX_ANSWER, set()),
+        # Of a function that has refused no release.
+        ([running_function.get("/v1/index")], INDEX_ANSWER, refused),
     ):
         told = set().union(*(members(answer.json(), shape) for answer in answers))
         assert told == known(shape) - absent

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from function.openapi.document import document
 from tests.clients import FAILURE, WEB, Shop, call, jpeg
@@ -141,14 +141,16 @@ def test_a_page_of_another_origin_imports_it_and_goes_through_all_products(
 
 
 def test_what_the_function_refuses_is_typed(
-    client: Page, running_function: RunningFunction
+    browser: Browser, running_function: RunningFunction
 ) -> None:
-    # Of the function's origin, without the rules of its page: they forbid what `call` does.
-    client.goto(f"{running_function.url}/branding.json")
-    failure = call(client, FAILURE % 'shop.search(photo, { filter: "color" })', jpeg(9, 9))
+    # The rules of the function's pages forbid what `call` does.
+    page = browser.new_page(bypass_csp=True)
+    page.goto(f"{running_function.url}/branding.json")
+    failure = call(page, FAILURE % 'shop.search(photo, { filter: "color" })', jpeg(9, 9))
     assert (failure["reason"], failure["status"]) == ("FILTER_INVALID", 400)
     assert re.fullmatch("[0-9a-f]{32}", failure["requestId"])
     assert failure["metadata"]["field"] == "filter"
+    page.close()
 
 
 # -- the types

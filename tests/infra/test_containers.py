@@ -79,8 +79,8 @@ def test_what_is_copied_is_enough_to_install_the_project(tmp_path: Path) -> None
 
 
 def test_the_commands_are_the_projects_own() -> None:
-    from trainer.cli import demo, releases
+    from trainer.cli import demo, serve
 
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     assert services["make"]["command"][0] == demo.Demo.__name__.lower()
-    assert services["shop"]["command"][0] == releases.Serve.__name__.lower()
+    assert services["shop"]["command"][0] == serve.Serve.__name__.lower()

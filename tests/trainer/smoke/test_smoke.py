@@ -19,7 +19,7 @@ from tests.ports import free_port
 from tests.releases import TinyRelease
 from tests.server import RunningFunction, run_function
 from trainer.cli import main
-from trainer.release.publish import upload
+from trainer.release.publication import upload
 
 
 def smoke(capsys: pytest.CaptureFixture[str], url: str, root: object, *options: str) -> Any:

@@ -170,6 +170,7 @@ def test_both_engines_find_the_same(shop: Shop) -> None:
     assert all(abs(scores[0][name] - scores[1][name]) < 0.02 for name in shared)
 
 
+@pytest.mark.slow
 def test_a_release_can_be_rolled_back(shop: Shop, tmp_path: Path) -> None:
     first, root = shop.release["release_id"], tmp_path / "root"
     shutil.copytree(shop.root, root)
@@ -326,6 +327,7 @@ def test_wrong_options_are_named_with_status_2(capsys: pytest.CaptureFixture[str
     assert "--catalgo" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sweep_gives_each_seed_and_their_deviation(shop: Shop, tmp_path: Path) -> None:
     found = answer(
         *("sweep", "--catalog", shop.catalog, "--out", tmp_path, *TINY[:-2], "--seeds", "1", "2")

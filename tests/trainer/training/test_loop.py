@@ -108,7 +108,7 @@ def test_a_changed_experiment_is_refused(trained: str, catalog: Catalog) -> None
         train(catalog, trained, Experiment.from_dict({**LONG.to_dict(), "steps": 60}))
 
 
-@pytest.mark.parametrize("place", ["folder", "bucket"])
+@pytest.mark.parametrize("place", ["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def test_training_killed_and_started_again_ends_with_the_same_bits(
     place: str,
     tmp_path: Path,
@@ -143,7 +143,7 @@ def told_at_the_fourth_step() -> Iterator[Callable[[], str | None]]:
     [
         {"loss": "arcface", "centres_per_class": 2},
         {"loss": "contrastive", "memory_size": 30, "memory_warmup_steps": 2, "gradient_chunks": 3},
-        {"average_decay": 0.99, "dtype": "bfloat16"},
+        pytest.param({"average_decay": 0.99, "dtype": "bfloat16"}, marks=pytest.mark.slow),
     ],
     ids=["proxies", "memory in parts", "average in bfloat16"],
 )

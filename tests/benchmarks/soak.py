@@ -25,19 +25,19 @@ from scipy import stats
 from tests.benchmarks.http_load import load
 from tests.benchmarks.open_loop import Asked, asking, between, first_of
 from tests.benchmarks.serving import running
-from tests.benchmarks.shop import open_shop, shop_root
+from tests.benchmarks.shop import shop_root
 from tests.benchmarks.swapping import (
     FIRST,
     OTHERS,
     looking_often,
     make_successors,
+    photos_of,
     watching_memory,
 )
 from tests.benchmarks.timing import FOLDER, Row, Timing, report
 from tests.successors import point_at
 from trainer.figures import MUTED, PALETTE, drawing, png
 
-PHOTOS = 64
 TURN = (*OTHERS, FIRST)
 _SAMPLE_SECONDS = 2.0
 _FIGURE_SECONDS = 10.0
@@ -106,11 +106,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.7, help="of the peak, that is asked for")
     parser.add_argument("--every", type=float, default=60.0, help="seconds, from swap to swap")
     arguments = parser.parse_args()
-    photos = (
-        [path.read_bytes() for path in sorted(arguments.photos.glob("*.jpg"))[:PHOTOS]]
-        if arguments.photos
-        else open_shop().query_photos((1024, 768), PHOTOS)
-    )
+    photos = photos_of(arguments.photos)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         root = Path(folder) / "root"

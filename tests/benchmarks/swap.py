@@ -1,6 +1,6 @@
 """Releases that take each other's place under load: what requests feel of it, and what it holds.
 
-    python -m tests.benchmarks.swap [--root ROOT] [--swaps 3] [--share 0.5] [--seconds 20]
+    python -m tests.benchmarks.swap [--root ROOT --photos FOLDER] [--swaps 3] [--share 0.5]
 
 Searches of different 1024×768 JPEGs come at equal distances (`open_loop.py`), at a share of the
 peak that four clients reach who never rest; both share the processors with the server. A swap lasts
@@ -21,18 +21,18 @@ import numpy as np
 from tests.benchmarks.http_load import load
 from tests.benchmarks.open_loop import asking, between, first_of
 from tests.benchmarks.serving import running
-from tests.benchmarks.shop import open_shop, shop_root
+from tests.benchmarks.shop import shop_root
 from tests.benchmarks.swapping import (
     FIRST,
     OTHERS,
     looking_often,
     make_successors,
+    photos_of,
     watching_memory,
 )
 from tests.benchmarks.timing import FOLDER, Row, Timing, report
 from tests.successors import point_at
 
-PHOTOS = 64
 _FREED_SECONDS = 2.0
 _PAUSE_SECONDS = 4.0
 _SAMPLE_SECONDS = 0.2
@@ -41,11 +41,12 @@ _SAMPLE_SECONDS = 0.2
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--root", type=Path, help="a local one's release; else the benchmarks' own")
+    parser.add_argument("--photos", type=Path, help="folder of JPEGs to ask with; else their own")
     parser.add_argument("--swaps", type=int, default=3, help="there and back, of each kind")
     parser.add_argument("--share", type=float, default=0.5, help="of the peak, that is asked for")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each time without swaps")
     arguments = parser.parse_args()
-    photos = open_shop().query_photos((1024, 768), PHOTOS)
+    photos = photos_of(arguments.photos)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         root = Path(folder) / "root"

@@ -10,12 +10,21 @@ from pathlib import Path
 from function.release import current_release_id
 from function.storage import open_storage
 from tests.benchmarks.serving import Server, memory_mb, ours
+from tests.benchmarks.shop import open_shop
 from tests.successors import add_successor, point_at, retitle, rewrite_index, rewrite_program
 
 FIRST = "first"
 OTHERS = OTHER_TITLES, OTHER_INDEX, OTHER_PROGRAM = "other-titles", "other-index", "other-program"
 # Of the server: as many as it would be deployed with, so that only searches wait for searches.
 THREADS = 24
+PHOTOS = 64
+
+
+def photos_of(folder: Path | None) -> list[bytes]:
+    """JPEGs to ask with: those of a folder, or customers' of the benchmarks' shop."""
+    if folder is None:
+        return open_shop().query_photos((1024, 768), PHOTOS)
+    return [path.read_bytes() for path in sorted(folder.glob("*.jpg"))[:PHOTOS]]
 
 
 def make_successors(source: Path, root: Path) -> None:

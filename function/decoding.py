@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, NoReturn
 
@@ -36,6 +37,8 @@ from .telemetry import log
 
 # Of pixels: a square of 4,096. What nobody writes to takes no memory.
 _LEAST_SHARED_BYTES = 3 * 4096**2
+# A decoder is ended by its own alarm. Who waits for one that is not, gives up so much later.
+_GRACE_SECONDS = 0.5
 # More than this is given back after each photo.
 _KEPT_BYTES = 4 << 20
 _ERRORS: Mapping[str, type[FunctionError]] = {
@@ -90,7 +93,8 @@ class Decoders:
             BadImage, UnsupportedImage, PayloadTooLarge, BadRequest: as there; BadImage also where
                 the decoder crashed.
             DeadlineExceeded: it took longer than it may.
-            Unavailable: no decoder can be had; this server ends, and another takes its place.
+            Unavailable: no decoder can be had; where none can be any more, this server ends, and
+                another takes its place.
         """
         if self._requests is None:
             return load_pixels(data, size, self._limits, region)
@@ -122,21 +126,23 @@ class Decoders:
             )
         return pixels
 
-    def _given(self, requests: socket.socket, job: Mapping[str, object], data: bytes) -> "_Decoder":
+    def _given(self, requests: socket.socket, job: Mapping[str, Any], data: bytes) -> "_Decoder":
         """A decoder that has this to do."""
-        while True:
-            try:
+        with suppress(IndexError):
+            while True:
                 decoder = self._idle.pop()
-            except IndexError:
-                decoder = self._fork(requests)
-                decoder.give(job, data)
-                return decoder
-            try:
-                decoder.give(job, data)
-            except ConnectionError:
-                # It was ended while it had nothing to do.
-                continue
-            return decoder
+                # One that was ended while it had nothing to do is passed over.
+                with suppress(ConnectionError):
+                    decoder.give(job, data)
+                    return decoder
+        decoder = self._fork(requests)
+        try:
+            decoder.give(job, data)
+        except ConnectionError:
+            raise Unavailable(
+                "No decoder of photos could be started. Try again in a moment."
+            ) from None
+        return decoder
 
     def _fork(self, requests: socket.socket) -> "_Decoder":
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -162,16 +168,17 @@ class _Decoder:
         self._jobs = jobs
         self._memory = memory
 
-    def give(self, job: Mapping[str, object], data: bytes) -> None:
+    def give(self, job: Mapping[str, Any], data: bytes) -> None:
         """Give it something to do; ConnectionError where it is there no more."""
         self._memory[: len(data)] = data
+        self._jobs.settimeout(job["seconds"] + _GRACE_SECONDS)
         self._jobs.send(json.dumps(job).encode())
 
     def answer(self) -> dict[str, Any] | None:
-        """Wait for what it says of its job; None: it ended."""
+        """Wait for what it says of its job; None: it ended, or says nothing in time."""
         try:
             message = self._jobs.recv(MAX_MESSAGE_BYTES)
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             return None
         return json.loads(message) if message else None
 

@@ -129,6 +129,23 @@ def test_a_decoder_that_takes_longer_than_it_may_is_ended(
         assert worker_of(running)
 
 
+def test_a_decoder_that_stands_still_holds_its_own_request_no_longer_than_the_deadline(
+    tiny_release: TinyRelease, tmp_path: Path
+) -> None:
+    with run_function(
+        tmp_path / "log.txt", root=str(tiny_release.root), deadline_seconds="2"
+    ) as running:
+        running.wait_until_ready()
+        assert_answers(running)
+        (still,) = decoders_of(running)
+        # Not even its alarm ends it then.
+        os.kill(still, signal.SIGSTOP)
+        assert_refused(running.search(PHOTO), 504, "DEADLINE_EXCEEDED")
+        assert_answers(running)
+        os.kill(still, signal.SIGCONT)
+        eventually(lambda: still not in decoders_of(running))
+
+
 def test_without_the_process_that_forks_decoders_the_worker_is_replaced(
     tiny_release: TinyRelease, tmp_path: Path
 ) -> None:

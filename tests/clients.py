@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 import function
+from tests.ports import Quiet, answering
 
 WEB = Path(function.__file__).parent / "web"
 ANSWER = {"productSearchResults": {"indexTime": "", "results": []}, "nextPageToken": ""}
@@ -71,7 +71,7 @@ def shop() -> Iterator[Shop]:
     """A shop's API on 127.0.0.1; it gives out the client, too."""
     shop = Shop()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path.startswith("/web/"):
                 return self.answer(
@@ -102,17 +102,9 @@ def shop() -> Iterator[Shop]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    shop.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield shop
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Handler) as port:
+        shop.url = f"http://127.0.0.1:{port}"
+        yield shop
 
 
 @pytest.fixture

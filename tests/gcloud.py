@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,14 @@ def manual_commands() -> list[str]:
                     line = re.sub(rf"\${name}\b", value, line)
                 lines.append(line.partition(" #")[0])
     return lines
+
+
+def check_schema(file: Path, name: str) -> None:
+    """Hold a file against one of the schemas that check-jsonschema brings."""
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", name, str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

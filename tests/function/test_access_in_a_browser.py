@@ -1,16 +1,16 @@
 """A real browser on the pages of a shop and of somebody else, at a function that asks for keys."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from function.access import make_key
+from tests.ports import Quiet, answering
 from tests.releases import TinyRelease
 from tests.server import RunningFunction, run_function
 from tests.waiting import eventually
@@ -20,11 +20,8 @@ ASK = """([address, headers]) => fetch(address, {headers}).then(
 TELL = "([address, event]) => navigator.sendBeacon(address, JSON.stringify(event))"
 
 
-class Pages(SimpleHTTPRequestHandler):
+class Pages(Quiet, SimpleHTTPRequestHandler):
     """Gives out a folder, and says nothing of it."""
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +29,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Where an empty page is: under two names, which are two origins."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "index.html").write_text("<!doctype html><title>A page</title>")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with answering(partial(Pages, directory=folder)) as port:
+        yield port
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.gcloud import INFRA, REPOSITORY
+from tests.gcloud import INFRA, REPOSITORY, check_schema
 
 DOCKERFILE = INFRA / "Dockerfile"
 COMPOSE = INFRA / "compose.yaml"
@@ -34,16 +34,7 @@ def test_hadolint_finds_nothing() -> None:
 
 
 def test_the_compose_file_is_of_its_schema() -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "check_jsonschema"),
-            *("--builtin-schema", "vendor.compose-spec", str(COMPOSE)),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+    check_schema(COMPOSE, "vendor.compose-spec")
 
 
 def test_nothing_runs_as_root_or_listens_beyond_this_machine() -> None:

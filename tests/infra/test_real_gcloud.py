@@ -7,9 +7,8 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ import yaml
 
 from tests.gcloud import INFRA, REPOSITORY, WHERE, gcloud_environment, need_gcloud
 from tests.gcs import run_gcs
+from tests.ports import Quiet, answering
 
 pytestmark = pytest.mark.slow
 
@@ -139,7 +139,7 @@ class Cloud:
 
 @contextmanager
 def running(cloud: Cloud) -> Iterator[None]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             data = json.dumps(cloud.answer(self.command, self.path, body)).encode()
@@ -158,18 +158,9 @@ def running(cloud: Cloud) -> Iterator[None]:
         def do_PUT(self) -> None:
             self.answer()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        cloud.url = f"http://127.0.0.1:{server.server_port}/"
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Handler) as port:
+        cloud.url = f"http://127.0.0.1:{port}/"
+        yield
 
 
 @pytest.fixture

@@ -52,12 +52,19 @@ def test_a_script_is_a_screen_long_and_can_be_run() -> None:
         assert os.access(path, os.X_OK) is not sourced, path
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_dry_run_calls_nothing_and_prints_lines_to_paste(script: str, tmp_path: Path) -> None:
-    called = tmp_path / "called"
-    gcloud = tmp_path / "gcloud"
+@pytest.fixture
+def called(tmp_path: Path) -> Path:
+    """What is there once the gcloud in this folder was called."""
+    called, gcloud = tmp_path / "called", tmp_path / "gcloud"
     gcloud.write_text(f"#!/bin/sh\ntouch {called}\n")
     gcloud.chmod(0o755)
+    return called
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_dry_run_calls_nothing_and_prints_lines_to_paste(
+    script: str, tmp_path: Path, called: Path
+) -> None:
     lines = dry_run(script, PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert lines
     for line in lines:
@@ -87,11 +94,9 @@ def test_a_missing_variable_is_named(script: str) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_where_nobody_can_be_asked_nothing_is_done(script: str, tmp_path: Path) -> None:
-    called = tmp_path / "called"
-    gcloud = tmp_path / "gcloud"
-    gcloud.write_text(f"#!/bin/sh\ntouch {called}\n")
-    gcloud.chmod(0o755)
+def test_where_nobody_can_be_asked_nothing_is_done(
+    script: str, tmp_path: Path, called: Path
+) -> None:
     done = run_script(script, **(WHERE | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}))
     assert done.returncode == 2
     assert "YES=1" in done.stderr

@@ -3,13 +3,13 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from tests.gcloud import INFRA
+from tests.ports import Quiet, answering
 
 METADATA = {
     "run": "gs://shop-1-looks/runs/first",
@@ -25,7 +25,7 @@ TRAINING = (
 
 @pytest.fixture
 def metadata_server() -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.removeprefix("/computeMetadata/v1/instance/attributes/")
             known = name in METADATA and self.headers["Metadata-Flavor"] == "Google"
@@ -35,17 +35,8 @@ def metadata_server() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Handler) as port:
+        yield f"127.0.0.1:{port}"
 
 
 def start(folder: Path, metadata_server: str, *, trainings_status: int) -> tuple[int, list[str]]:

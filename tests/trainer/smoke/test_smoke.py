@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 
 from function.release import IMAGES, LocalRelease, read_manifest, release_prefix, set_current
 from function.storage import open_storage
-from tests.ports import free_port
+from tests.ports import Quiet, answering, free_port
 from tests.releases import TinyRelease
 from tests.server import RunningFunction, run_function
 from trainer.cli import main
@@ -177,27 +177,18 @@ def test_a_function_with_keys_wants_one(
 
 
 @contextmanager
-def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+def service(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
     """A server of our own; its address."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answer(self)
 
         def do_POST(self) -> None:
             answer(self)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
@@ -224,7 +215,7 @@ def test_a_closed_service_wants_a_token(
         return reply(handler, answer.status, answer.body)
 
     (tmp_path / "token").write_text("eyJ.a.b")
-    with answering(let_in) as url:
+    with service(let_in) as url:
         error = complaint(capsys, url, tiny_release.root)
         assert "the answer is not the function's own" in error
         assert "run.invoker" in error
@@ -242,7 +233,7 @@ def test_a_token_does_not_follow_a_redirect(
         reply(handler, 302, b"", Location="/elsewhere")
 
     (tmp_path / "token").write_text("secret")
-    with answering(send_on) as url:
+    with service(send_on) as url:
         options = ("--token-file", str(tmp_path / "token"))
         assert "answers 302" in complaint(capsys, url, tiny_release.root, *options)
     assert seen == ["/health/ready"]

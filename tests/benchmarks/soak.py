@@ -11,29 +11,16 @@ fill.
 Ends with status 1 where a search failed. soak.json and soak.png go to .cache/benchmarks.
 """
 
-import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from itertools import cycle, pairwise
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from tests.benchmarks.http_load import load
-from tests.benchmarks.open_loop import Asked, asking, between, first_of
-from tests.benchmarks.serving import running
-from tests.benchmarks.shop import shop_root
-from tests.benchmarks.swapping import (
-    FIRST,
-    OTHERS,
-    looking_often,
-    make_successors,
-    photos_of,
-    watching_memory,
-)
+from tests.benchmarks.open_loop import Asked, between, first_of
+from tests.benchmarks.swapping import FIRST, OTHERS, options, under_load
 from tests.benchmarks.timing import FOLDER, Row, Timing, report
 from tests.successors import point_at
 from trainer.figures import MUTED, PALETTE, drawing, png
@@ -99,35 +86,21 @@ def picture(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = options(__doc__.partition("\n")[0], share=0.7)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--root", type=Path, help="a local one's release; else the benchmarks' own")
-    parser.add_argument("--photos", type=Path, help="folder of JPEGs to ask with; else their own")
-    parser.add_argument("--share", type=float, default=0.7, help="of the peak, that is asked for")
     parser.add_argument("--every", type=float, default=60.0, help="seconds, from swap to swap")
     arguments = parser.parse_args()
-    photos = photos_of(arguments.photos)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        root = Path(folder) / "root"
-        make_successors(arguments.root or shop_root(), root)
-        server = looking_often(root, Path(folder) / "cache", seconds=5.0)
-        with running(server, photos[0]) as (port, process, _):
-            peak = load(port, photos, 4, 5.0).rate
-            rate = arguments.share * peak
-            with (
-                watching_memory(process, _SAMPLE_SECONDS) as memory,
-                asking(port, photos, rate) as asked,
-            ):
-                start = time.perf_counter()
-                swaps = [start]
-                for release_id in cycle(TURN):
-                    time.sleep(max(0.0, swaps[-1] + arguments.every - time.perf_counter()))
-                    if time.perf_counter() - start >= 60 * arguments.minutes:
-                        break
-                    point_at(root, release_id)
-                    swaps.append(first_of(asked, release_id))
-                end = time.perf_counter()
+    with under_load(arguments, look_seconds=5.0, sample_seconds=_SAMPLE_SECONDS) as loaded:
+        start = time.perf_counter()
+        swaps = [start]
+        for release_id in cycle(TURN):
+            time.sleep(max(0.0, swaps[-1] + arguments.every - time.perf_counter()))
+            if time.perf_counter() - start >= 60 * arguments.minutes:
+                break
+            point_at(loaded.root, release_id)
+            swaps.append(first_of(loaded.asked, release_id))
+        end = time.perf_counter()
+    asked, memory, rate = loaded.asked, loaded.memory, loaded.rate
     some = between(asked, start, end)
     failures = [one.failure for one in some if one.failure]
     figures = held(memory, [*swaps, end])
@@ -138,7 +111,7 @@ def main() -> None:
         "minutes": (end - start) / 60,
         "swaps": len(swaps) - 1,
         "searches/s": len(some) / (end - start),
-        "of the peak": rate / peak,
+        "of the peak": rate / loaded.peak,
         "failed": len(failures),
         "p50 ms": timing.p50,
         "p99 ms": timing.p99,

@@ -10,27 +10,14 @@ between the releases. Limit of the same run: during swaps p99 should be no more 
 of the time without.
 """
 
-import argparse
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.http_load import load
-from tests.benchmarks.open_loop import asking, between, first_of
-from tests.benchmarks.serving import running
-from tests.benchmarks.shop import shop_root
-from tests.benchmarks.swapping import (
-    FIRST,
-    OTHERS,
-    looking_often,
-    make_successors,
-    photos_of,
-    watching_memory,
-)
-from tests.benchmarks.timing import FOLDER, Row, Timing, report
+from tests.benchmarks.open_loop import between, first_of
+from tests.benchmarks.swapping import FIRST, OTHERS, options, under_load
+from tests.benchmarks.timing import Row, Timing, report
 from tests.successors import point_at
 
 _FREED_SECONDS = 2.0
@@ -39,38 +26,25 @@ _SAMPLE_SECONDS = 0.2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--root", type=Path, help="a local one's release; else the benchmarks' own")
-    parser.add_argument("--photos", type=Path, help="folder of JPEGs to ask with; else their own")
+    parser = options(__doc__.partition("\n")[0], share=0.5)
     parser.add_argument("--swaps", type=int, default=3, help="there and back, of each kind")
-    parser.add_argument("--share", type=float, default=0.5, help="of the peak, that is asked for")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each time without swaps")
     arguments = parser.parse_args()
-    photos = photos_of(arguments.photos)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        root = Path(folder) / "root"
-        make_successors(arguments.root or shop_root(), root)
-        server = looking_often(root, Path(folder) / "cache")
-        with running(server, photos[0]) as (port, process, _):
-            peak = load(port, photos, 4, 5.0).rate
-            with (
-                watching_memory(process, _SAMPLE_SECONDS) as memory,
-                asking(port, photos, arguments.share * peak) as asked,
-            ):
-                quiet = [(time.perf_counter(), time.perf_counter() + arguments.seconds)]
-                time.sleep(arguments.seconds)
-                swaps: dict[str, list[tuple[float, float]]] = {name: [] for name in OTHERS}
-                for kind, times in swaps.items():
-                    # To and fro: back to the first release is the same work.
-                    for number in range(2 * arguments.swaps):
-                        start = time.perf_counter()
-                        release_id = FIRST if number % 2 else kind
-                        point_at(root, release_id)
-                        times.append((start, first_of(asked, release_id)))
-                        time.sleep(_FREED_SECONDS + _PAUSE_SECONDS)
-                quiet.append((time.perf_counter(), time.perf_counter() + arguments.seconds))
-                time.sleep(arguments.seconds)
+    with under_load(arguments, look_seconds=0.5, sample_seconds=_SAMPLE_SECONDS) as loaded:
+        asked, memory = loaded.asked, loaded.memory
+        quiet = [(time.perf_counter(), time.perf_counter() + arguments.seconds)]
+        time.sleep(arguments.seconds)
+        swaps: dict[str, list[tuple[float, float]]] = {name: [] for name in OTHERS}
+        for kind, times in swaps.items():
+            # To and fro: back to the first release is the same work.
+            for number in range(2 * arguments.swaps):
+                start = time.perf_counter()
+                release_id = FIRST if number % 2 else kind
+                point_at(loaded.root, release_id)
+                times.append((start, first_of(asked, release_id)))
+                time.sleep(_FREED_SECONDS + _PAUSE_SECONDS)
+        quiet.append((time.perf_counter(), time.perf_counter() + arguments.seconds))
+        time.sleep(arguments.seconds)
 
     def row(when: str, times: Sequence[tuple[float, float]], more: float = 0.0) -> Row:
         some = [one for start, end in times for one in between(asked, start, end + more)]
@@ -99,8 +73,9 @@ def main() -> None:
     rows.append(row("after", quiet[1:]))
     for calm_row in (rows[0], rows[-1]):
         calm_row["s to the first answer"] = None
-    rate = arguments.share * peak
-    report("swap", f"swaps at {rate:.1f} searches/s, {arguments.share:.0%} of the peak", rows)
+    report(
+        "swap", f"swaps at {loaded.rate:.1f} searches/s, {arguments.share:.0%} of the peak", rows
+    )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,22 @@
 """A root whose releases take turns, and the function over it, for the benchmarks of swaps."""
 
+import argparse
 import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from function.release import current_release_id
 from function.storage import open_storage
-from tests.benchmarks.serving import Server, memory_mb, ours
-from tests.benchmarks.shop import open_shop
+from tests.benchmarks.http_load import load
+from tests.benchmarks.open_loop import Asked, asking
+from tests.benchmarks.serving import memory_mb, ours, running
+from tests.benchmarks.shop import open_shop, shop_root
+from tests.benchmarks.timing import FOLDER
 from tests.successors import add_successor, point_at, retitle, rewrite_index, rewrite_program
 
 FIRST = "first"
@@ -45,13 +51,6 @@ def make_successors(source: Path, root: Path) -> None:
     point_at(root, FIRST)
 
 
-def looking_often(root: Path, cache: Path, seconds: float = 0.5) -> Server:
-    """The function, which looks at the pointer so often."""
-    server = ours(str(root), cache, THREADS)
-    server.environment["LOOKALIKE_RELEASE_CHECK_SECONDS"] = str(seconds)
-    return server
-
-
 @contextmanager
 def watching_memory(process: int, seconds: float) -> Iterator[list[tuple[float, float]]]:
     """Note what a process and its children hold, every so often: (time, MB), time as in `Asked`."""
@@ -69,3 +68,59 @@ def watching_memory(process: int, seconds: float) -> Iterator[list[tuple[float, 
     finally:
         ended.set()
         watcher.join()
+
+
+def options(description: str, *, share: float) -> argparse.ArgumentParser:
+    """A parser of what the benchmarks of swaps have in common."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--root", type=Path, help="a local one's release; else the benchmarks' own")
+    parser.add_argument("--photos", type=Path, help="folder of JPEGs to ask with; else their own")
+    parser.add_argument("--share", type=float, default=share, help="of the peak, that is asked for")
+    return parser
+
+
+@dataclass(frozen=True)
+class Load:
+    """A function that is asked for what runs inside.
+
+    Attributes:
+        root: its releases; `point_at` has them take turns.
+        peak: searches a second that four clients reach who never rest.
+        rate: searches a second that come.
+        asked: grows with every answer.
+        memory: grows with every sample, as `watching_memory` says.
+    """
+
+    root: Path
+    peak: float
+    rate: float
+    asked: list[Asked]
+    memory: list[tuple[float, float]]
+
+
+@contextmanager
+def under_load(
+    arguments: argparse.Namespace, *, look_seconds: float, sample_seconds: float
+) -> Iterator[Load]:
+    """Run the function over releases that can take turns, and ask it all the while.
+
+    Args:
+        arguments: what `options` reads.
+        look_seconds: how often the function looks at the pointer.
+        sample_seconds: how often its memory is noted.
+    """
+    photos = photos_of(arguments.photos)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=FOLDER) as folder:
+        root = Path(folder) / "root"
+        make_successors(arguments.root or shop_root(), root)
+        server = ours(str(root), Path(folder) / "cache", THREADS)
+        server.environment["LOOKALIKE_RELEASE_CHECK_SECONDS"] = str(look_seconds)
+        with running(server, photos[0]) as (port, process, _):
+            peak = load(port, photos, 4, 5.0).rate
+            rate = arguments.share * peak
+            with (
+                watching_memory(process, sample_seconds) as memory,
+                asking(port, photos, rate) as asked,
+            ):
+                yield Load(root, peak, rate, asked, memory)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .contract import Conflict, NotFoundInStorage, Storage, StorageError, Version
 from .files import remove_abandoned
-from .google import GoogleStorage
+from .google import RETRY_SECONDS, GoogleStorage
 from .local import LocalStorage
 
 __all__ = [
@@ -20,11 +20,18 @@ __all__ = [
 ]
 
 
-def open_storage(root: str | Path) -> Storage:
+def open_storage(root: str | Path, *, retry_seconds: float = RETRY_SECONDS) -> Storage:
     """Open a folder (made on the first write) or gs://bucket/prefix.
 
     gs:// opens a client, with its threads and sockets: call this after a fork, never before.
     It honours STORAGE_EMULATOR_HOST, with anonymous credentials.
+
+    Args:
+        root: where.
+        retry_seconds: how long a request to gs:// is repeated before it counts as failed.
+
+    Raises:
+        StorageError: no such kind of root.
     """
     text = str(root)
     scheme, separator, rest = text.partition("://")
@@ -35,4 +42,4 @@ def open_storage(root: str | Path) -> Storage:
     bucket, _, prefix = rest.partition("/")
     if not bucket:
         raise StorageError(f"{text}: expected gs://bucket/prefix, found no bucket.")
-    return GoogleStorage.connect(bucket, prefix.strip("/"))
+    return GoogleStorage.connect(bucket, prefix.strip("/"), retry_seconds=retry_seconds)

@@ -8,14 +8,32 @@ from pathlib import Path
 
 from function.catalog import open_catalog
 from function.manifest import CATALOG, MANIFEST
-from function.release import LocalRelease, Pointer, release_prefix, set_current
-from function.storage import Conflict, Storage
+from function.release import LocalRelease, Pointer, read_pointer, release_prefix, set_current
+from function.storage import Conflict, Storage, open_storage
 from trainer.errors import PublishError
 from trainer.progress import track
 from trainer.release.registry.inventory import all_images, missing_photos, stored_photos
 
 # Uploads that run at once; below the connections that the storage client keeps.
 _PARALLEL_UPLOADS = 8
+# How long storage may be away: what was embedded by then took longer than that to make.
+OUTAGE_SECONDS = 600.0
+
+
+def open_root(root: str) -> tuple[Storage, Pointer | None]:
+    """Open a root to publish to, and read its pointer.
+
+    A root that cannot be reached now is told of soon. Later, an outage of minutes is waited for.
+
+    Args:
+        root: a folder or gs://bucket/prefix.
+
+    Raises:
+        ReleaseError: the pointer is damaged.
+        StorageError: the root cannot be read.
+    """
+    pointer = read_pointer(open_storage(root))
+    return open_storage(root, retry_seconds=OUTAGE_SECONDS), pointer
 
 
 def build_and_publish(

@@ -4,8 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from function.release import LocalRelease, read_pointer
-from function.storage import open_storage
+from function.release import LocalRelease
 from trainer.data.records import Catalog
 from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
@@ -14,7 +13,7 @@ from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.images import ImageStore
 from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice
-from trainer.release.publication import build_and_publish
+from trainer.release.publication import build_and_publish, open_root
 from trainer.release.questions import choose_questions
 
 
@@ -72,7 +71,7 @@ def publish(
             else f"{catalog.source.location}: expected photos to index; found none."
         )
     gallery = catalog.subset(photos)
-    storage = open_storage(root)
+    storage, pointer = open_root(root)
 
     def build(folder: Path) -> LocalRelease:
         return build_release(
@@ -90,4 +89,4 @@ def publish(
             false_match_rate=false_match_rate,
         )
 
-    return build_and_publish(storage, read_pointer(storage), build)
+    return build_and_publish(storage, pointer, build)

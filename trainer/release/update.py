@@ -22,8 +22,7 @@ from function.manifest import (
     Manifest,
     Precision,
 )
-from function.release import LocalRelease, fetch_release, read_pointer
-from function.storage import open_storage
+from function.release import LocalRelease, fetch_release
 from trainer.data.changes import Changes
 from trainer.data.problems import refuse
 from trainer.data.records import Catalog
@@ -37,7 +36,7 @@ from trainer.release.images import ImageStore
 from trainer.release.kept import Kept, load_kept
 from trainer.release.merging import merged, merged_order, public_base, still_answerable
 from trainer.release.program import SERVING_ENGINE, Program
-from trainer.release.publication import build_and_publish
+from trainer.release.publication import build_and_publish, open_root
 from trainer.release.registry.inventory import all_images
 
 # What an update takes over unchanged: files, or folders.
@@ -104,8 +103,7 @@ def update(
         ReleaseError: the current release is damaged.
         StorageError: the root cannot be used.
     """
-    storage = open_storage(root)
-    pointer = read_pointer(storage)
+    storage, pointer = open_root(root)
     if pointer is None:
         raise PublishError(
             f"{storage.url}: expected a release to update; found none. Publish one: "

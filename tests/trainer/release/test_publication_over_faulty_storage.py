@@ -1,6 +1,7 @@
 """Publishing and fetching over a storage that fails as clouds do: done, or said, never half."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,10 @@ from function.release import (
     read_pointer,
 )
 from function.storage import GoogleStorage, Storage, StorageError, open_storage
+from function.storage.google import RETRY_SECONDS
 from tests.faulty_storage import FaultyStorage, Kind, faulty_storage
 from tests.releases import TinyRelease
-from trainer.release.publication import build_and_publish
+from trainer.release.publication import build_and_publish, open_root
 from trainer.release.registry.verification import verify_release
 
 NEW = "20270101T000000.000Z-abcdef01"
@@ -141,3 +143,20 @@ def test_a_fetch_that_never_succeeds_is_said_and_leaves_nothing_half(
     assert not list((tmp_path / "cache").rglob(".~*"))
     proxy.heal()
     fetch_release(impatient, NEW, tmp_path / "cache", engine="openvino")
+
+
+@pytest.mark.slow
+def test_an_outage_that_lasts_longer_than_a_function_would_wait_is_outlasted(
+    proxy: FaultyStorage, bucket: Storage, built: LocalRelease, tmp_path: Path
+) -> None:
+    storage, pointer = open_root(bucket.url)
+
+    def build(_: Path) -> LocalRelease:
+        """Made while the storage goes away."""
+        proxy.fail("503", until=time.monotonic() + 1.5 * RETRY_SECONDS)
+        return built
+
+    began = time.monotonic()
+    assert build_and_publish(storage, pointer, build) == current_release_id(bucket) == NEW
+    assert time.monotonic() - began > 1.5 * RETRY_SECONDS
+    check_whole(bucket, tmp_path / "cache")

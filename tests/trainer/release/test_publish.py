@@ -254,9 +254,9 @@ def test_cut_off_at_any_write_no_half_release_is_in_sight(
         root = tmp_path / str(left)
         shutil.copytree(tiny_release.root / IMAGES, root / IMAGES)
         monkeypatch.setattr(
-            publish_module,
+            publication,
             "open_storage",
-            lambda url, left=left: Dying(Path(url), [left]),
+            lambda url, left=left, **_: Dying(Path(url), [left]),
         )
         with pytest.raises(KeyboardInterrupt):
             publish(tiny_release.model, IMAGE_SIZE, tiny_release.catalog, str(root), evaluation={})

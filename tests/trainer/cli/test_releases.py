@@ -51,6 +51,13 @@ def test_people_see_the_list_the_differences_and_the_way_back(
     assert f"A rollback from there leads to {FIRST}" in told
 
 
+def test_a_root_without_releases_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert releases("list", root=open_storage(tmp_path / "mistyped")) == 0
+    assert f"{tmp_path}/mistyped holds no releases" in capsys.readouterr().err
+
+
 def test_verify_tells_all_and_ends_with_1_where_something_is_wrong(
     root: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trainer.cli.output import print_json
+from trainer.progress import console
 
 if TYPE_CHECKING:
     from trainer.release.registry.listing import Listed
@@ -28,9 +29,17 @@ class ListReleases:
         from function.storage import open_storage
         from trainer.release.registry.listing import list_all
 
-        releases = list_all(open_storage(self.root))
+        storage = open_storage(self.root)
+        releases = list_all(storage)
         if self.json:
             print_json([asdict(release) for release in releases])
+            return
+        if not releases:
+            console.print(
+                f"{storage.url} holds no releases. Is it the root that was meant? A first one: "
+                f"lookalike publish --run RUN --catalog CATALOG --root {self.root}",
+                soft_wrap=True,
+            )
             return
         columns = ("Release", "", "Products", "Photos", "R@1", "Index", "MB")
         table = Table(*columns, box=SIMPLE_HEAD, show_edge=False, collapse_padding=True)

@@ -38,7 +38,8 @@ serves=$answer
 # The boost doubles the processors while it loads.
 # Two processors answer 67 photos a second; 24 threads are their searches, 16 that wait, 6 spare.
 # An instance takes 463 MB with 60,502 rows of 512, its downloaded files included: 2Gi leave room
-# for a release four times that, and for loading the next one beside it.
+# for loading the next release beside it, or for two photos at once that take the 850 MB that one
+# may. Where all of it comes together, decoders are the first that the system ends.
 # A search ends after 8 s; 60 s leave 52 for a slow upload.
 # Origins and keys that are not given stay as they are, for a push knows none.
 # A mounted secret is read anew each time, so its latest version needs no new revision.

@@ -134,7 +134,7 @@ def test_a_search_that_fails_gives_its_place_back() -> None:
     assert admission.running == 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     running=st.integers(1, 4),
     waiting=st.integers(0, 6),

@@ -285,7 +285,7 @@ NESTED = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(NESTED)
 def test_any_json_is_read_or_refused(body: object) -> None:
     try:

@@ -324,7 +324,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.one_of(BODIES.map(json.dumps).map(str.encode), st.binary(max_size=200)))
 def test_no_body_gets_an_internal_error_or_html(
     running_function: RunningFunction, body: bytes

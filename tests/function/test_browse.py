@@ -1,7 +1,7 @@
 """Pages of the catalogue are cuts of what a selection allows, in the publisher's order."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from function.browse import browse
@@ -13,7 +13,6 @@ from tests.catalogs import PRODUCTS, SELECTIONS, allows, catalog_of
 RED = Selection(Label("color", "red"))
 
 
-@settings(deadline=None)
 @given(PRODUCTS, SELECTIONS | st.just(Selection()), st.lists(st.integers(1, 5), min_size=12))
 def test_pages_of_any_size_join_to_what_is_allowed(
     products: list[Product], selection: Selection, sizes: list[int]

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from function.catalog import Product
@@ -31,7 +31,6 @@ def counted(products: list[Product], key: str) -> Facet:
     return Facet(key, tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0]))))
 
 
-@settings(deadline=None)
 @given(
     PRODUCTS,
     SELECTIONS | st.just(Selection()),

@@ -64,7 +64,7 @@ files = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=files, factor=st.sampled_from(FACTORS))
 def test_every_scale_has_pillows_pixels(data: bytes, factor: int) -> None:
     jpeg = read(data)
@@ -79,7 +79,7 @@ def test_every_scale_has_pillows_pixels(data: bytes, factor: int) -> None:
     np.testing.assert_array_equal(found[..., :3], expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=files, side=st.none() | st.integers(1, 200))
 def test_photos_are_bit_for_bit_those_that_pillow_gives(data: bytes, side: int | None) -> None:
     assert plain_jpeg(data) is not None
@@ -179,7 +179,7 @@ def outcome(data: bytes) -> object:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=damaged(SEEDS))
 def test_damage_has_the_outcome_that_pillow_gives_it(data: bytes) -> None:
     found = outcome(data)

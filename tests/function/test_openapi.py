@@ -155,7 +155,7 @@ def takes(name: str, value: object) -> bool:
 def test_a_field_takes_what_its_schema_allows_and_nothing_else(name: str) -> None:
     schema = jsonschema_rs.validator_for({**FIELD_SCHEMAS[name], "components": COMPONENTS})
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(VALUES)
     def compare(value: object) -> None:
         assert takes(name, value) == schema.is_valid(value)

@@ -253,7 +253,7 @@ def test_reduced_decoding_gives_the_same_pixels() -> None:
         assert np.abs(load_pixels(data, 64) - full).mean() < 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     width=st.integers(1, 300),
     height=st.integers(1, 300),
@@ -283,7 +283,7 @@ SEEDS += [encoded(picture(24, 16), "JPEG", progressive=True)]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=damaged(SEEDS))
 def test_damaged_bytes_raise_nothing_but_function_errors(data: bytes) -> None:
     try:

@@ -94,7 +94,6 @@ def naive(
     return list(shown.values())
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_ranking_is_the_plain_reading_of_all_rows(data: st.DataObject) -> None:
     rows = data.draw(st.integers(1, 300))
@@ -151,7 +150,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield Shop(open_index(folder, "scann"), vectors, catalog)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.sampled_from(["exact", "tree", "forgetful"]),
     st.lists(st.integers(1, 100), min_size=1, max_size=8),

@@ -62,7 +62,7 @@ FRACTIONS = st.floats(0, 1)
 EDGES = st.tuples(FRACTIONS, FRACTIONS).filter(lambda ends: abs(ends[0] - ends[1]) > 0.05)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     width=st.integers(60, 700),
     height=st.integers(60, 700),
@@ -92,7 +92,7 @@ def test_a_region_is_what_naive_cropping_shows(
     assert difference < 1.5
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     kind=st.sampled_from(["JPEG", "PNG"]),
     orientation=st.integers(1, 8),
@@ -110,7 +110,7 @@ def test_at_full_scale_it_is_that_bit_for_bit(
     np.testing.assert_array_equal(load_pixels(data, 64, region=region), expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     width=st.integers(1, 500),
     height=st.integers(1, 500),

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from function import postings
@@ -13,7 +13,6 @@ from function.filters import EVERYTHING, Label, Selection
 from tests.catalogs import PRODUCTS, SELECTIONS, UNKNOWN, allows, catalog_of
 
 
-@settings(deadline=None)
 @given(PRODUCTS, st.lists(SELECTIONS, min_size=1, max_size=4))
 def test_the_mask_is_the_plain_reading_the_first_time_and_again(
     products: list[Product], selections: list[Selection]

@@ -285,7 +285,7 @@ ANY_ITEM = VALUES | st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ANY_ITEM, min_size=1, max_size=4))
 def test_whatever_is_asked_of_an_image_its_neighbour_is_answered(
     running_function: RunningFunction, items: list[object]

@@ -195,7 +195,7 @@ def test_a_png_figure_has_the_size_that_was_asked() -> None:
     ),
     room=st.floats(0.3, 3),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_shortened_text_fits_and_begins_as_the_text_does(text: str, room: float) -> None:
     shown = shortened(text, room, 8)
     whole = " ".join(text.split())

@@ -5,7 +5,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -196,7 +196,6 @@ def test_what_the_room_is_too_small_for_is_put_in_as_the_square() -> None:
     np.testing.assert_array_equal(room[:32, :32], load_crop(data, 32, crop))
 
 
-@settings(deadline=None)
 @given(
     crop=st.builds(
         Crop,

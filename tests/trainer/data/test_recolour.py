@@ -7,7 +7,7 @@ from math import cos, pi, sin
 import jax
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
@@ -46,7 +46,6 @@ def oracle(pixels: np.ndarray, colour: Sequence[float]) -> np.ndarray:
 factors = st.floats(0, 2)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.tuples(factors, factors, factors, st.floats(-0.5, 0.5)))
 def test_it_is_the_formula(seed: int, colour: tuple[float, float, float, float]) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (5, 4, 3), dtype=np.uint8)

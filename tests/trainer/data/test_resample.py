@@ -44,7 +44,7 @@ def assert_within_a_level(found: np.ndarray, expected: np.ndarray) -> None:
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     crop=crops,
     width=st.integers(1, 90),
@@ -60,7 +60,7 @@ def test_it_is_pillows_resize_within_a_level(
     assert_within_a_level(by_device(data, size, crop, side=96), load_crop(data, size, crop))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(crop=crops, width=st.integers(16, 900), height=st.integers(16, 900))
 def test_it_is_in_rooms_of_the_usual_size(crop: Crop, width: int, height: int) -> None:
     data = photo(width, height, "JPEG")

@@ -44,7 +44,7 @@ def test_seed_product_and_photo_each_change_the_picture() -> None:
         assert np.abs(photograph(*other, SIZE).astype(int) - first).mean() > 5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.integers(0, 600), st.integers(0, 40))
 def test_the_object_fills_a_fair_part_of_the_frame_and_is_never_cut(
     seed: int, product: int, photo: int

@@ -102,7 +102,7 @@ GRID = st.tuples(*[st.integers(-2, 2)] * 3).filter(any)
 PHOTO = st.tuples(GRID, st.integers(0, 3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     queries=st.lists(PHOTO, min_size=5, max_size=5),
     gallery=st.lists(PHOTO, min_size=9, max_size=9),
@@ -124,7 +124,7 @@ def test_is_the_naive_ranking_with_copies_and_ties(queries, gallery, removed, bl
             assert found.values(name)[metrics.counted].mean() == pytest.approx(value), name
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     photos=st.lists(PHOTO, min_size=9, max_size=9),
     block=st.sampled_from([4, 1024]),

@@ -81,7 +81,7 @@ def formula(key, rows, labels, further, further_labels, valid, weights_at=None):
 
 
 @pytest.mark.parametrize("key", SETTINGS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10_000),
     labels=st.lists(st.integers(0, 4), min_size=BATCH, max_size=BATCH),

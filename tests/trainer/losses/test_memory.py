@@ -30,7 +30,7 @@ def batches(seed, sizes):
         yield jnp.array(rows), jnp.array(random.integers(0, 9, size))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(size=st.sampled_from([1, 5, 8]), sizes=st.lists(st.sampled_from([1, 3, 7, 11]), max_size=6))
 def test_holds_the_last_rows_in_their_order(size, sizes):
     memory, rows, labels = empty_memory(size, DIM), np.zeros((0, DIM), np.float32), []

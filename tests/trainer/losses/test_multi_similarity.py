@@ -60,7 +60,7 @@ def clustered(seed, labels, dim=8, spread=0.8):
     return rows.astype(np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     labels=st.lists(st.integers(0, 4), min_size=9, max_size=9),
     seed=st.integers(0, 10_000),

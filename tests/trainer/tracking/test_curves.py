@@ -23,7 +23,7 @@ def train(folder: Path, first: int, last: int, *, published: int) -> None:
             tracker.publish()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_the_file_of_an_interrupted_training_is_that_of_an_uninterrupted_one(
     data: st.DataObject,

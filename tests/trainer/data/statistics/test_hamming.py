@@ -36,7 +36,7 @@ def crowd(seed: int, count: int, centres: int, changed_bits: int) -> Hashes:
     return hashes
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32),
     count=st.integers(0, 120),

@@ -52,7 +52,7 @@ def test_copies_are_found_and_verified_nearly_always(picture: Picture) -> None:
     assert np.mean(verified) >= 0.99
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32))
 def test_other_pictures_and_mirror_images_are_neither(picture: Picture, seed: int) -> None:
     original = picture(seed)

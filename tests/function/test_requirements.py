@@ -1,4 +1,4 @@
-"""function/requirements*.txt are the parts of the lock that each engine needs, and nothing else."""
+"""function/requirements*.txt are what each way to serve needs of the locks, and nothing else."""
 
 import tomllib
 from importlib import metadata
@@ -10,7 +10,11 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GROUPS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]
-FILES = {"function": "function/requirements.txt", "function-jax": "function/requirements-jax.txt"}
+FILES = {
+    "function": "function/requirements.txt",
+    "function-jax": "function/requirements-jax.txt",
+    "function-pg": "function/requirements-pg.txt",
+}
 
 
 def pinned(name: str) -> dict[str, tuple[Requirement, frozenset[str]]]:
@@ -26,7 +30,7 @@ def pinned(name: str) -> dict[str, tuple[Requirement, frozenset[str]]]:
 
 @pytest.mark.parametrize("group", FILES)
 def test_every_package_is_pinned_as_in_the_lock(group: str) -> None:
-    lock = pinned("requirements.lock")
+    lock = pinned("requirements-pg.lock" if group == "function-pg" else "requirements.lock")
     for name, (requirement, hashes) in pinned(FILES[group]).items():
         locked, locked_hashes = lock[name]
         assert requirement.specifier == locked.specifier, f"{name}: run `make lock`"
@@ -67,3 +71,10 @@ def test_each_engine_brings_only_itself() -> None:
     assert not {"jax", "jaxlib", "flax", "orbax-checkpoint", "tensorstore"} & default.keys()
     assert {"jax", "orbax-checkpoint"} <= jax.keys()
     assert not {"openvino", "flax", "gcsfs", "optax"} & jax.keys()
+
+
+def test_an_index_in_a_database_brings_no_index_of_its_own() -> None:
+    default, database = pinned(FILES["function"]), pinned(FILES["function-pg"])
+    assert {"psycopg", "psycopg-pool", "pgvector", "openvino"} <= database.keys()
+    assert "scann" not in database
+    assert not {"psycopg", "pgvector"} & default.keys()

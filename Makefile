@@ -95,6 +95,10 @@ bench-releases: EXTRAS = dev
 bench-releases: setup  ## an update of some changed products beside a full publication
 	.venv/bin/python -m tests.benchmarks.update
 
+bench-hosts: EXTRAS = dev
+bench-hosts: setup  ## two processes and two workers of Ray beside one, on the same batch
+	.venv/bin/python -m tests.benchmarks.hosts
+
 # Coverage of Python alone: the decoders in C are watched by their crashes.
 RUNS ?= 200000
 FUZZER = .cache/fuzz/installed
@@ -127,4 +131,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases fuzz format types conformance audit hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases bench-hosts fuzz format types conformance audit hooks

@@ -12,7 +12,7 @@ import tyro
 from trainer import experiments
 from trainer.cli.options import OnBadPhoto, TrackerName, named_experiment
 from trainer.cli.output import print_json
-from trainer.errors import PeersUnreachable
+from trainer.errors import PeersUnreachable, TrainingError
 from trainer.extras import require
 from trainer.progress import console
 from trainer.training.allocation import keep_freed_memory
@@ -54,11 +54,10 @@ class Train:
     hosts alike, so that they go on from the last checkpoint together."""
     ray_address: str | None = None
     """The head of the Ray cluster, host:port; else RAY_ADDRESS, or the cluster of this machine."""
-    ray_workers: int = 2
-    """With ray: how many nodes train, one process on each. One node more than that is a spare."""
+    ray_workers: int | None = None
+    """How many of its nodes train, one process on each: 2; a node more is a spare."""
     ray_resources: dict[str, float] = field(default_factory=dict)
-    """With ray: what each of them must have, as: CPU 8 GPU 1. Without, a CPU will do, and GPUs are
-    not used."""
+    """What each of these nodes must have, in Ray's names, as: CPU 8 GPU 1. Without, a CPU."""
     deterministic: bool = False
     """Ask XLA for the same bits on every run on GPUs too, so that an interrupted training ends as
     one that was not. It costs speed: kernels whose sums vary are left out, and none is chosen by
@@ -81,6 +80,8 @@ class Train:
             compute_deterministically()
         if self.distributed == "ray":
             self._train_on_ray()
+        elif self.ray_address or self.ray_resources or self.ray_workers is not None:
+            raise TrainingError("--ray-… options are for --distributed ray; found them without.")
         else:
             self._train(self.distributed)
 
@@ -133,7 +134,7 @@ class Train:
         )
         crew = Crew(
             address=self.ray_address,
-            workers=self.ray_workers,
+            workers=2 if self.ray_workers is None else self.ray_workers,
             resources=self.ray_resources,
             restarts=self.restarts,
             environment={"XLA_FLAGS": os.environ["XLA_FLAGS"]} if self.deterministic else {},

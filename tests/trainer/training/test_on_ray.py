@@ -1,6 +1,7 @@
 """`lookalike train --distributed ray` on a real cluster, and what befalls its nodes."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -55,13 +56,13 @@ def start(cluster: RayCluster) -> Iterator[Callable[..., Driver]]:
     """Starts a command on the cluster's head."""
     drivers: list[Driver] = []
 
-    def begin(arguments: list[str], *options: str) -> Driver:
+    def begin(arguments: list[str], *options: str, stderr: int = subprocess.PIPE) -> Driver:
         drivers.append(
             subprocess.Popen(
                 [*arguments, "--distributed", "ray", *options],
                 env=cluster.environment,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=stderr,
                 text=True,
             )
         )
@@ -85,6 +86,20 @@ def trains(node: RayNode) -> bool:
     """Whether a worker is on it."""
     names = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in node.pids()]
     return any(b"RayTrainWorker" in name for name in names)
+
+
+def shown_on(terminal: int) -> str:
+    """All that a process writes to its terminal, until it ends."""
+    shown = b""
+    try:
+        while read := os.read(terminal, 65536):
+            shown += read
+    except OSError:
+        # How Linux tells that nobody has the other end any more.
+        pass
+    finally:
+        os.close(terminal)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="replace"))
 
 
 def on_two_plain_hosts(arguments: list[str]) -> None:
@@ -141,10 +156,15 @@ def test_neither_a_lost_node_nor_an_interruption_changes_a_bit(
     # Said by all workers, and told once.
     assert err.count(f"SIGTERM stopped training after step {step} of {STEPS}") == 1, err
 
-    driver = start(command(shop, stopped, asked))
-    out, err = driver.communicate(timeout=240)
-    assert driver.returncode == 0, err
+    seen, terminal = os.openpty()
+    driver = start(command(shop, stopped, asked), stderr=terminal)
+    os.close(terminal)
+    shown = shown_on(seen)
+    out, _ = driver.communicate(timeout=240)
+    assert driver.returncode == 0, shown
     assert json.loads(out)["resumed_from"] == step
+    # The bar that a worker draws moves on the terminal of the command.
+    assert len(set(re.findall(rf"Training .* (\d+)/{STEPS}", shown))) > 2, shown
     assert_same_bits(stopped, plain, asked)
 
     killed = tmp_path / "killed"
@@ -205,14 +225,15 @@ def test_the_package_that_is_missing_is_named(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--ray-workers", "0"), "expected at least 1; found 0"),
-        (("--ray-resources", "TPU", "4"), "--distributed on"),
+        (("--distributed", "ray", "--ray-workers", "0"), "expected at least 1; found 0"),
+        (("--distributed", "ray", "--ray-resources", "TPU", "4"), "--distributed on"),
+        (("--ray-workers", "4"), "are for --distributed ray"),
     ],
 )
 def test_a_crew_that_cannot_be_is_refused(
     options: tuple[str, ...], message: str, shop: Path, asked: Experiment, tmp_path: Path
 ) -> None:
-    arguments = command(shop, tmp_path / "run", asked, "--distributed", "ray", *options)
+    arguments = command(shop, tmp_path / "run", asked, *options)
     done = subprocess.run(arguments, capture_output=True, text=True)
     assert done.returncode == 1
     assert message in done.stderr.replace("\n", " ")

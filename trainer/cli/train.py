@@ -121,7 +121,8 @@ class Train:
 
     def _train_on_ray(self) -> None:
         require("ray.train", "ray", "Training on Ray")
-        from trainer.training.on_ray import Crew, Task, train_on_ray
+        from trainer.training.on_ray import Crew, train_on_ray
+        from trainer.training.ray_worker import Task
 
         weights = self.settings.weights
         task = Task(

@@ -8,51 +8,25 @@ import logging
 import os
 import socket
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import Any, cast
 
 import ray
-import ray.exceptions
 import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.collective import broadcast_from_rank_zero
 from ray.train.v2.jax import JaxConfig, JaxTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from trainer.data.catalog import open_catalog
-from trainer.data.screen import OnBadPhoto
-from trainer.errors import LookalikeError, TrainingError
+from trainer.errors import TrainingError
 from trainer.progress import console
-from trainer.tracking import TrackerName
-from trainer.training.allocation import keep_freed_memory
-from trainer.training.distributed import MAY_PASS, Place, connect
-from trainer.training.experiment import Experiment
 from trainer.training.interruption import interruption
-from trainer.training.loop import RunSummary, train
-
-_WORD_EVERY_SECONDS = 0.25
-# Where one worker refuses, the others find the same and leave, or are not waited for.
-_LEAVING_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Task:
-    """What every worker does: the arguments of `train`, with paths that all nodes can reach."""
-
-    catalog: str
-    run: str
-    experiment: Experiment
-    on_bad_photo: OnBadPhoto
-    trackers: Sequence[TrackerName]
-    profile: bool
+from trainer.training.loop import RunSummary
+from trainer.training.ray_link import Link, listen
+from trainer.training.ray_worker import Task, work
 
 
 @dataclass(frozen=True)
@@ -106,12 +80,12 @@ def train_on_ray(task: Task, crew: Crew) -> RunSummary:
         try:
             here = ray.get_runtime_context().get_node_id()
             beside = NodeAffinitySchedulingStrategy(here, soft=False)
-            link = ray.remote(num_cpus=0, scheduling_strategy=beside)(_Link).remote()
+            link = ray.remote(num_cpus=0, scheduling_strategy=beside)(Link).remote()
             _tell_of_missing_nodes(crew)
             with interruption() as interrupted_by:
                 # In another thread Ray Train leaves the signals alone.
                 training = pool.submit(_trainer(task, crew, link, folder).fit)
-                refusal = _listen(link, training.done, interrupted_by)
+                refusal = listen(link, training.done, interrupted_by)
             if refusal is not None:
                 raise TrainingError(refusal)
             return cast(RunSummary, training.result().return_value)
@@ -163,7 +137,7 @@ def _trainer(task: Task, crew: Crew, link: Any, folder: str) -> JaxTrainer:
         environment |= {name: value for name, value in seen.items() if value is not None}
         environment |= {"TTY_COMPATIBLE": "1", "COLUMNS": str(console.width)}
     return JaxTrainer(
-        _work,
+        work,
         train_loop_config={"task": task, "link": link, "restarts": crew.restarts},
         # `connect` joins, as on every other host.
         jax_config=JaxConfig(use_tpu=False, use_gpu=False),
@@ -181,160 +155,3 @@ def _trainer(task: Task, crew: Crew, link: Any, folder: str) -> JaxTrainer:
             worker_runtime_env={"env_vars": environment},
         ),
     )
-
-
-def _listen(
-    link: Any, done: Callable[[], bool], interrupted_by: Callable[[], str | None]
-) -> str | None:
-    """Show what workers print and tell them of a signal, until they have ended; why they refused.
-
-    Returns before their end where a signal came and none has begun, or some cannot leave.
-    """
-    refused_at: float | None = None
-    while True:
-        ended = done()
-        signal = interrupted_by()
-        text, begun, refusal = ray.get(link.hear.remote(signal))
-        console.file.write(text)
-        console.file.flush()
-        if ended:
-            return cast(str | None, refusal)
-        if signal and not begun:
-            return f"{signal} stopped training before it began."
-        if refusal is not None:
-            refused_at = refused_at or time.monotonic()
-            if time.monotonic() - refused_at > _LEAVING_SECONDS:
-                return cast(str, refusal)
-        time.sleep(_WORD_EVERY_SECONDS)
-
-
-class _Link:
-    """Between workers and driver, as an actor: words go one way, a signal's name the other."""
-
-    def __init__(self) -> None:
-        self._text: list[str] = []
-        self._signal: str | None = None
-        self._refusals: dict[int, str] = {}
-        self._begun = 0
-
-    def begin(self, index: int) -> tuple[int, bool]:
-        """A worker begins: how often the first one has, and whether all is over already."""
-        self._begun += index == 0
-        return self._begun, bool(self._refusals)
-
-    def say(self, text: str) -> str | None:
-        """A worker's words for the terminal; what signal came."""
-        self._text.append(text)
-        return self._signal
-
-    def refuse(self, index: int, why: str) -> None:
-        """A worker ends by its own decision."""
-        self._refusals[index] = why
-
-    def hear(self, signal: str | None) -> tuple[str, bool, str | None]:
-        """What was said since, whether a worker has begun, and the first worker's refusal."""
-        self._signal = signal
-        text, self._text = "".join(self._text), []
-        refusal = self._refusals[min(self._refusals)] if self._refusals else None
-        return text, self._begun > 0, refusal
-
-
-def _work(config: Mapping[str, Any]) -> RunSummary | None:
-    """What a worker does, each time that all begin; None where it refused."""
-    task, link = cast(Task, config["task"]), config["link"]
-    context = ray.train.get_context()
-    index, count = context.get_world_rank(), context.get_world_size()
-    begun, over = ray.get(link.begin.remote(index))
-    if over:
-        return None
-    with _Line(link) as line:
-        console.file = line
-        console.quiet = index > 0
-        if begun > 1:
-            console.print(
-                "A worker was lost: all begin again from the last checkpoint "
-                f"({config['restarts'] - begun + 1} restarts left)."
-            )
-        try:
-            keep_freed_memory()
-            catalog = open_catalog(task.catalog)
-            address = broadcast_from_rank_zero(_own_address() if index == 0 else None)
-            connect("on", Place(address, count, index))
-            return train(
-                catalog,
-                task.run,
-                task.experiment,
-                on_bad_photo=task.on_bad_photo,
-                trackers=task.trackers,
-                profile=task.profile,
-                interrupted_by=line.interrupted_by,
-            )
-        except MAY_PASS as error:
-            # Ray Train begins again with all.
-            console.quiet = False
-            console.print(
-                f"This worker ({ray.util.get_node_ip_address()}) cannot go on with the others: "
-                f"{error}",
-                soft_wrap=True,
-                highlight=False,
-            )
-            raise
-        except LookalikeError as error:
-            where = "" if index == 0 else f"On {ray.util.get_node_ip_address()}: "
-            ray.get(link.refuse.remote(index, f"{where}{error}"))
-            return None
-
-
-def _own_address() -> str:
-    """Where the others can reach this node, at a port that is free."""
-    host = ray.util.get_node_ip_address()
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return f"{host}:{probe.getsockname()[1]}"
-
-
-class _Line(StringIO):
-    """A worker's end of the link: a file for its console, and the signal that came."""
-
-    def __init__(self, link: Any) -> None:
-        super().__init__()
-        self._link = link
-        self._lock = threading.Lock()
-        self._signal: str | None = None
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._keep_in_touch, daemon=True)
-
-    def __enter__(self) -> "_Line":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def write(self, text: str) -> int:
-        with self._lock:
-            return super().write(text)
-
-    def interrupted_by(self) -> str | None:
-        """The name of the signal that came to the driver."""
-        return self._signal
-
-    def _keep_in_touch(self) -> None:
-        ended = False
-        while not ended:
-            ended = self._over.wait(_WORD_EVERY_SECONDS)
-            with self._lock:
-                text = self.getvalue()
-                self.seek(0)
-                self.truncate()
-            try:
-                self._signal = ray.get(self._link.say.remote(text))
-            except ray.exceptions.RayError:
-                # The driver is gone, and this worker will be.
-                return

@@ -224,6 +224,7 @@ def commented_training() -> list[str]:
     return shlex.split(found[1].replace("\n#  ", ""))[1:]
 
 
+@pytest.mark.skipif("runner" not in Publish.__dataclass_fields__, reason="needs --runner ray")
 def test_the_ray_job_publishes_what_was_trained() -> None:
     parsed = _parse(command("ray.yaml"))
     assert isinstance(parsed, Publish)

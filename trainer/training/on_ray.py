@@ -4,13 +4,9 @@ Each worker is a process that joins the others as `trainer.training.distributed`
 and calls `train`: checkpoints, curves and reports are the run's own, wherever its workers are.
 """
 
-import logging
 import os
-import socket
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -21,6 +17,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.jax import JaxConfig, JaxTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from trainer.cluster import connected
 from trainer.errors import TrainingError
 from trainer.progress import console
 from trainer.training.interruption import interruption
@@ -68,50 +65,31 @@ def train_on_ray(task: Task, crew: Crew) -> RunSummary:
         What `train` returned.
 
     Raises:
-        TrainingError: there is no cluster, a worker refused, or one was lost once too often.
+        TrainingError: a worker refused, or one was lost once too often.
+        LookalikeError: there is no cluster.
     """
-    # Ray tells of lost nodes on stdout, which is for results.
+    # The cluster is left before the thread is waited for: what it waits for has then ended.
     with (
-        redirect_stdout(sys.stderr),
         TemporaryDirectory(prefix="lookalike-ray-") as folder,
         ThreadPoolExecutor(1) as pool,
+        connected(crew.address, "Training on Ray", otherwise="auto"),
     ):
-        _join(crew.address or os.environ.get("RAY_ADDRESS") or "auto")
+        here = ray.get_runtime_context().get_node_id()
+        beside = NodeAffinitySchedulingStrategy(here, soft=False)
+        link = ray.remote(num_cpus=0, scheduling_strategy=beside)(Link).remote()
+        _tell_of_missing_nodes(crew)
+        with interruption() as interrupted_by:
+            # In another thread Ray Train leaves the signals alone.
+            training = pool.submit(_trainer(task, crew, link, folder).fit)
+            refusal = listen(link, training.done, interrupted_by)
+        if refusal is not None:
+            raise TrainingError(refusal)
         try:
-            here = ray.get_runtime_context().get_node_id()
-            beside = NodeAffinitySchedulingStrategy(here, soft=False)
-            link = ray.remote(num_cpus=0, scheduling_strategy=beside)(Link).remote()
-            _tell_of_missing_nodes(crew)
-            with interruption() as interrupted_by:
-                # In another thread Ray Train leaves the signals alone.
-                training = pool.submit(_trainer(task, crew, link, folder).fit)
-                refusal = listen(link, training.done, interrupted_by)
-            if refusal is not None:
-                raise TrainingError(refusal)
             return cast(RunSummary, training.result().return_value)
         except ray.train.TrainingFailedError as error:
             raise TrainingError(
                 f"Training on Ray ended, after {crew.restarts} restarts that were allowed: {error}"
             ) from error
-        finally:
-            # What still runs of it ends, and with it the thread that waits.
-            ray.shutdown()
-
-
-def _join(address: str) -> None:
-    try:
-        if address != "auto":
-            # Ray itself would try again for a quarter of an hour.
-            host, _, port = address.rpartition(":")
-            socket.create_connection((host, int(port)), timeout=10).close()
-        # What workers print comes by the link: once, and as it was meant.
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise TrainingError(
-            f"Expected a Ray cluster at {address}, and this machine one of its nodes; found none: "
-            f"{error}. Start one with `ray start --head`, join with `ray start --address=…`, and "
-            "name it by --ray-address or RAY_ADDRESS."
-        ) from error
 
 
 def _tell_of_missing_nodes(crew: Crew) -> None:

@@ -204,7 +204,7 @@ def test_a_cluster_that_is_not_there_is_named(
         command(shop, tmp_path / "run", asked, *options), capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert f"Expected a Ray cluster at {address}" in done.stderr
+    assert f"expected a Ray cluster at {address}" in done.stderr
     assert "ray start --head" in done.stderr
 
 

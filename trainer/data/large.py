@@ -9,7 +9,7 @@ from trainer.data.catalog import parquet_parts
 from trainer.data.columns import stream_photos
 from trainer.data.records import Photo, Source
 from trainer.data.sources import FolderSource
-from trainer.data.tables import read_parquet
+from trainer.data.tables import parquet_rows, read_parquet
 from trainer.errors import CatalogError
 
 
@@ -20,12 +20,14 @@ class LargeCatalog:
     Attributes:
         name: as a catalogue's.
         source: of the photos.
+        rows: how many it lists.
         fingerprint: SHA-256, in hexadecimal, of the listing's bytes.
         photos: yields all photos in order, anew at each call; CatalogError where rows are bad.
     """
 
     name: str
     source: Source
+    rows: int
     fingerprint: str
     photos: Callable[[], Iterator[Photo]]
 
@@ -54,6 +56,7 @@ def open_large(path: str | Path) -> LargeCatalog:
     return LargeCatalog(
         place.resolve().name.removesuffix(".parquet"),
         FolderSource(folder, location),
+        sum(map(parquet_rows, files)),
         digest.hexdigest(),
         lambda: stream_photos(read_parquet(files, location), uris=True),
     )

@@ -113,6 +113,13 @@ def read_parquet(files: Sequence[Path], location: str) -> Table:
     return Table(location, columns or (), enumerate(_parquet_rows(files), start=1))
 
 
+def parquet_rows(path: Path) -> int:
+    """Return how many rows a Parquet file has; CatalogError where it is none."""
+    with _parquet(path) as file:
+        rows: int = file.metadata.num_rows
+    return rows
+
+
 def _parquet_rows(files: Sequence[Path]) -> Iterator[dict[str, object]]:
     for path in files:
         with _parquet(path) as file:

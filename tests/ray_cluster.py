@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,24 +78,18 @@ class RayCluster:
         }
 
     def add_nodes(self, *cpus: int, options: Sequence[str] = ()) -> list[RayNode]:
-        """Start further nodes, side by side; returns when all have joined.
+        """Start further nodes; returns when all have joined.
 
         Args:
             cpus: as many as each of them says it has.
             options: further ones of `ray start`.
         """
-        first = 11 + len(self.nodes)
-        with ThreadPoolExecutor(len(cpus)) as pool:
-            started = [
-                pool.submit(
-                    self._start,
-                    f"127.0.0.{first + number}",
-                    *(f"--address={self.address}", f"--num-cpus={count}", *options),
-                )
-                for number, count in enumerate(cpus)
-            ]
-            added = [node.result() for node in started]
-        self.nodes += added
+        added = []
+        # Of several that join at once, one is left without an answer.
+        for count in cpus:
+            join = (f"--address={self.address}", f"--num-cpus={count}", *options)
+            added.append(self._start(f"127.0.0.{11 + len(self.nodes)}", *join))
+            self.nodes.append(added[-1])
         return added
 
     def stop(self) -> None:

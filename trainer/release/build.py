@@ -35,11 +35,11 @@ from trainer.progress import console
 from trainer.release.assembly import assemble_release
 from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.contents import Contents
-from trainer.release.embedding import decoded, read_photo
+from trainer.release.embedding import SERVING_ENGINE, decoded, read_photo
 from trainer.release.identity import ID_DIGITS
 from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice, make_int8
-from trainer.release.program import SERVING_ENGINE, Program, export_onnx, export_stablehlo
+from trainer.release.program import Program, export_onnx, export_stablehlo
 from trainer.release.questions import choose_questions
 from trainer.release.shards.catalog import CatalogEmbedder
 from trainer.release.shards.planning import OpenProgram

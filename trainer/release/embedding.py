@@ -13,6 +13,9 @@ from trainer.errors import UnreadablePhoto
 from trainer.release.copies import Signatures
 from trainer.release.images import StoredPhoto
 
+# What embeds the catalogue, and by default the queries.
+SERVING_ENGINE = "openvino"
+
 
 @dataclass(frozen=True)
 class EmbeddedCatalog:

@@ -31,9 +31,10 @@ from trainer.errors import PublishError
 from trainer.release.assembly import assemble_release
 from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.contents import Contents, products_of
+from trainer.release.embedding import SERVING_ENGINE
 from trainer.release.kept import Kept, load_kept
 from trainer.release.merging import merged, merged_order, public_base, still_answerable
-from trainer.release.program import SERVING_ENGINE, Program
+from trainer.release.program import Program
 from trainer.release.publication import build_and_publish, open_root
 from trainer.release.registry.inventory import all_images
 from trainer.release.shards.catalog import CatalogEmbedder

@@ -124,6 +124,8 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
             f"connecting failed ({type(error).__name__}: {error})"
         ) from error
     try:
+        # Its plans and figures are in its own files; what is wrong is raised.
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.enable_auto_log_stats = False

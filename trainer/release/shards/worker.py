@@ -25,9 +25,8 @@ from trainer.data.records import Photo, Source
 from trainer.data.screen import OnBadPhoto
 from trainer.errors import CatalogError, PublishError, UnreadablePhoto
 from trainer.release.copies import Signature, Signatures, signature
-from trainer.release.embedding import EmbeddedCatalog, decoded, place, read_photo
+from trainer.release.embedding import SERVING_ENGINE, EmbeddedCatalog, decoded, place, read_photo
 from trainer.release.images import ImageStore, StoredPhoto
-from trainer.release.program import SERVING_ENGINE
 from trainer.release.publication import OUTAGE_SECONDS
 from trainer.release.shards.columns import read_photos, write_embedded
 from trainer.release.shards.job import PROGRAM, Job, Plan

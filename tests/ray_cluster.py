@@ -23,13 +23,13 @@ _NODE = "LOOKALIKE_TEST_RAY_NODE"
 
 @dataclass(frozen=True)
 class RayNode:
-    """One node: its processes are those that carry its name in their environment."""
+    """One node: its processes carry its name in their environment, or come from one that does."""
 
     name: str
     address: str
 
     def pids(self) -> list[int]:
-        """Its daemons, its workers and what these have started, dead ones left out."""
+        """Its daemons, its workers and what these have started."""
         return _marked(f"{_NODE}={self.name}".encode())
 
     def kill(self) -> None:
@@ -133,18 +133,29 @@ def ray_cluster() -> Iterator[Callable[..., RayCluster]]:
 
 
 def _marked(variable: bytes) -> list[int]:
-    """The living processes that carry this variable, as NAME=value, in their environment."""
-    found = []
+    """The living processes that carry this variable in their environment, and all below them.
+
+    Some of Ray's write their title over their environment; those that started them do not.
+    """
+    parents: dict[int, int] = {}
+    found: set[int] = set()
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal() or int(folder.name) == os.getpid():
+        if not folder.name.isdecimal():
             continue
+        pid = int(folder.name)
         try:
-            # Empty for a zombie, and gone with the process.
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            # A zombie is dead: who started it has not asked yet.
+            if state == "Z" or pid == os.getpid():
+                continue
+            parents[pid] = int(parent)
             if variable in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
+                found.add(pid)
         except OSError:
             continue
-    return found
+    while below := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= below
+    return sorted(found)
 
 
 def _kill_all(pids: Callable[[], list[int]]) -> None:

@@ -6,8 +6,9 @@ out again; what makes that safe is that a shard done twice is the same shard.
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from secrets import token_hex
@@ -129,7 +130,9 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.enable_auto_log_stats = False
-        yield ray
+        # It tells of lost nodes on stdout, which is for results.
+        with redirect_stdout(sys.stderr):
+            yield ray
     finally:
         ray.shutdown()
 

@@ -1,7 +1,6 @@
 """Shards: what is done stays done, is the same whoever does it, and is what it was made of."""
 
 import hashlib
-import os
 import shutil
 import signal
 import subprocess
@@ -19,10 +18,11 @@ from function.storage import open_storage
 from tests.releases import TinyRelease, write_tiny_catalog
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog, Photo, Source
-from trainer.errors import CatalogError, PublishError, UnreadablePhoto
+from trainer.errors import CatalogError, LookalikeError, PublishError, UnreadablePhoto
 from trainer.release.contents import Contents
 from trainer.release.images import ImageStore
 from trainer.release.shards.catalog import CatalogEmbedder
+from trainer.release.shards.cluster import require_ray
 from trainer.release.shards.job import EMBEDDINGS, PROGRAM, Job
 from trainer.release.shards.planning import OpenProgram, plan_job
 from trainer.release.shards.reading import read_contents
@@ -292,8 +292,19 @@ def test_a_worker_on_a_bucket_needs_no_list_of_all_photos(
     storage.write(names[0], b"would be overwritten")
     assert ImageStore(storage, listed=False).add(data) == stored
     assert storage.read(names[0]) == b"would be overwritten"
-    assert os.path.commonprefix(names) == "images/"
 
 
 def test_what_is_published_leaves_no_shards(tiny_release: TinyRelease) -> None:
     assert not (tiny_release.root / EMBEDDINGS).exists()
+
+
+def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(LookalikeError, match=r'expected the package ray.*EXTRAS="ray"'):
+        require_ray()
+
+
+def test_no_module_but_the_clusters_part_imports_ray() -> None:
+    code = "import sys, trainer.release.shards.catalog; print('ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -83,7 +83,7 @@ def run_on_cluster(
     blocks = min(len(shards), _MOST_BLOCKS)
     with _connected(cluster) as ray:
         processors = int(ray.cluster_resources().get("CPU", 1))
-        workers = cluster.workers or max(1, processors - 1)
+        workers = min(blocks, cluster.workers or max(1, processors - 1))
         items = [{"shard": shard} for shard in shards]
         embedded = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             EmbedShards,
@@ -91,7 +91,8 @@ def run_on_cluster(
             fn_constructor_kwargs={"threads": 1, "on_bad_photo": on_bad_photo},
             batch_size=1,
             num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(workers, blocks)),
+            # A lost node leaves fewer than there were: that is no reason to wait.
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
         )
         try:
             for row in embedded.iter_rows():

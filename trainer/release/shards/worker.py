@@ -81,7 +81,7 @@ class EmbedShards:
             PublishError: no such job, or a program that gives other vectors here.
             StorageError: the root cannot be read.
         """
-        opened = job if isinstance(job, Opened) else open_job(*job)
+        opened = job if isinstance(job, Opened) else open_job(*job, threads)
         self._job, self._plan = opened.job, opened.job.plan()
         self._embedder = opened.embedder
         self._source, self._images = opened.source, opened.images
@@ -164,8 +164,13 @@ class _Told(NamedTuple):
     embedded: int
 
 
-def open_job(root: str, job_id: str) -> Opened:
-    """Open a job on another machine than the publisher's, as far as it is one.
+def open_job(root: str, job_id: str, threads: int | None) -> Opened:
+    """Open a job elsewhere than where it is published.
+
+    Args:
+        root: as the publisher names it.
+        job_id: which.
+        threads: as for `open_embedder`.
 
     Raises: as `EmbedShards`.
     """
@@ -180,10 +185,10 @@ def open_job(root: str, job_id: str) -> Opened:
             "that all share, or on gs://"
         ) from error
     # Millions of names that one worker does not need are not listed.
-    return Opened(job, _fetched(job, plan), source, ImageStore(storage, listed=False))
+    return Opened(job, _fetched(job, plan, threads), source, ImageStore(storage, listed=False))
 
 
-def _fetched(job: Job, plan: Plan) -> Embedder:
+def _fetched(job: Job, plan: Plan, threads: int | None) -> Embedder:
     """Fetch the program, and try it: this processor may not be the publisher's."""
     if plan.precision == "int8" and not int8_instructions():
         raise PublishError(
@@ -202,7 +207,9 @@ def _fetched(job: Job, plan: Plan) -> Embedder:
                 "Publish again."
             )
         try:
-            embedder = open_embedder(folder, SERVING_ENGINE, precision=plan.precision)
+            embedder = open_embedder(
+                folder, SERVING_ENGINE, precision=plan.precision, threads=threads
+            )
             check_golden(embedder, folder / GOLDEN)
         except ReleaseError as error:
             raise PublishError(f"The program does not serve on this worker. {error}") from error

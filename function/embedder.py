@@ -109,19 +109,22 @@ def import_engine(engine: str) -> None:
             import jax  # noqa: F401
 
 
-def open_embedder(folder: Path, engine: str, *, precision: Precision = "float") -> Embedder:
+def open_embedder(
+    folder: Path, engine: str, *, precision: Precision = "float", threads: int | None = None
+) -> Embedder:
     """Load the program in a release's folder for one engine.
 
     Args:
         folder: the release's.
         engine: "openvino" or "jax".
         precision: which of OpenVINO's programs, as `Manifest.precision_here` says.
+        threads: of one inference of OpenVINO's; None: as many as there are processors.
 
     Raises:
         ReleaseError: an unknown engine, one that is not installed, or a program it cannot run.
     """
     openers: dict[str, Callable[[Path], Embedder]] = {
-        "openvino": partial(_open_openvino, precision=precision),
+        "openvino": partial(_open_openvino, precision=precision, threads=threads),
         "jax": JaxEmbedder,
     }
     if engine not in openers:
@@ -158,11 +161,11 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def _open_openvino(folder: Path, precision: Precision) -> "OpenVinoEmbedder":
+def _open_openvino(folder: Path, precision: Precision, threads: int | None) -> "OpenVinoEmbedder":
     model = openvino_core().read_model(folder / OPENVINO_PROGRAMS[precision])
     if any(FEATURES in output.get_names() for output in model.outputs):
-        return ExplainableOpenVinoEmbedder(model, precision)
-    return OpenVinoEmbedder(model, precision)
+        return ExplainableOpenVinoEmbedder(model, precision, threads)
+    return OpenVinoEmbedder(model, precision, threads)
 
 
 class OpenVinoEmbedder:
@@ -172,7 +175,7 @@ class OpenVinoEmbedder:
     second, for a third of the process's memory.
     """
 
-    def __init__(self, model: Any, precision: Precision) -> None:
+    def __init__(self, model: Any, precision: Precision, threads: int | None) -> None:
         core = openvino_core()
         self.precision = precision
         self.image_size = model.input(0).get_partial_shape()[1].get_length()
@@ -184,6 +187,8 @@ class OpenVinoEmbedder:
             "PERFORMANCE_HINT": "LATENCY",
             # Of what is not in int8.
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+            # 0: as many as there are processors.
+            "INFERENCE_NUM_THREADS": threads or 0,
         }
         self._compiled = core.compile_model(model, "CPU", options)
         # A request holds the buffers of one inference.
@@ -210,8 +215,8 @@ class OpenVinoEmbedder:
 class ExplainableOpenVinoEmbedder(OpenVinoEmbedder):
     """One whose program gives out the feature map that it averages, and holds its head by name."""
 
-    def __init__(self, model: Any, precision: Precision) -> None:
-        super().__init__(model, precision)
+    def __init__(self, model: Any, precision: Precision, threads: int | None) -> None:
+        super().__init__(model, precision, threads)
         constants = {
             node.get_friendly_name(): node.data
             for node in model.get_ops()

@@ -9,6 +9,7 @@ LookalikeError            the command line prints its text without a traceback, 
 │   ├── PeersUnreachable  the other processes of a cluster do not come
 │   └── NotFinite         the loss or a gradient became NaN or infinite
 ├── PublishError          a release that would not serve, or a publisher that lost the race
+│   └── UnreadablePhoto   a photo that cannot be read or decoded, where all must be
 └── RegistryError         a published release that cannot be compared, promoted or removed
 """
 
@@ -47,6 +48,22 @@ class NotFinite(TrainingError):
 
 class PublishError(LookalikeError):
     """A release that would not serve, or a publisher that lost the race for the pointer."""
+
+
+class UnreadablePhoto(PublishError):
+    """A photo that cannot be read or decoded, where all must be.
+
+    Attributes:
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, place: str, reason: str) -> None:
+        # Both, so that it can travel between processes.
+        super().__init__(place, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
 
 
 class RegistryError(LookalikeError):

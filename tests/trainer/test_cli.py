@@ -302,6 +302,17 @@ def test_a_port_that_is_taken_is_named(shop: Shop, capsys: pytest.CaptureFixture
             ("publish", "--update", "c.csv", "--precision", "int8", "--root", "{root}"),
             "--update keeps the current release's program",
         ),
+        (
+            ("publish", "--update", "c.csv", "--ray-workers", "2", "--root", "{root}"),
+            "--ray-address and --ray-workers are for --runner ray.",
+        ),
+        (
+            (
+                *("publish", "--update", "c.csv", "--root", "{root}"),
+                *("--runner", "ray", "--ray-workers", "0"),
+            ),
+            "--ray-workers: expected 1 or more; found 0.",
+        ),
         (("publish", "--update", "nowhere.csv", "--root", "{root}"), "nowhere.csv does not exist"),
         (("serve", "--root", "no-root"), "Expected a release"),
         (("search", "no.jpg", "--root", "{root}"), "Expected a photo"),

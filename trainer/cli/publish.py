@@ -11,6 +11,7 @@ from trainer.progress import console
 
 if TYPE_CHECKING:
     from function.manifest import IndexSetting
+    from trainer.release.shards.cluster import Cluster
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Publish:
     calibrated for."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
+    runner: Literal["local", "ray"] = "local"
+    """What embeds the photos: this machine, or a Ray cluster that it is a node of."""
+    ray_address: str | None = None
+    """The cluster's, as HOST:6379; else RAY_ADDRESS, or a Ray of this machine alone."""
+    ray_workers: int | None = None
+    """At most so many at once, each with a processor; else as many as the cluster has, but one."""
     json: bool = False
     """Print the release as JSON on stdout, and nothing else there."""
 
@@ -59,6 +66,10 @@ class Publish:
         if self.false_match_rate is not None and not 0 < self.false_match_rate < 1:
             found = self.false_match_rate
             raise LookalikeError(f"--false-match-rate: expected above 0, below 1; found {found}.")
+        if self.runner != "ray" and (self.ray_address or self.ray_workers is not None):
+            raise LookalikeError("--ray-address and --ray-workers are for --runner ray.")
+        if self.ray_workers is not None and self.ray_workers < 1:
+            raise LookalikeError(f"--ray-workers: expected 1 or more; found {self.ray_workers}.")
         if self.update is not None:
             self._update(self.update)
         else:
@@ -83,8 +94,18 @@ class Publish:
             on_bad_photo=self.on_bad_photo,
             recall=self.recall or DEFAULT_RECALL,
             false_match_rate=self.false_match_rate or DEFAULT_FALSE_MATCH_RATE,
+            cluster=self._cluster(),
         )
         tell_published(self.root, release_id, as_json=self.json)
+
+    def _cluster(self) -> "Cluster | None":
+        from trainer.release.shards.cluster import Cluster, require_ray
+
+        if self.runner == "local":
+            return None
+        # Before anything is read.
+        require_ray()
+        return Cluster(self.ray_address, self.ray_workers)
 
     def _update(self, changes: str) -> None:
         if self.run is not None or self.catalog is not None:
@@ -109,6 +130,7 @@ class Publish:
             recall=self.recall,
             false_match_rate=self.false_match_rate,
             retune=self.retune,
+            cluster=self._cluster(),
         )
         if not self.json:
             gone = f" ({done.absent} to remove were not there)" if done.absent else ""

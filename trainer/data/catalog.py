@@ -5,6 +5,7 @@
 | folder with metadata.csv             | metadata.csv  | the folder                        |
 | .tar, .tar.gz, .tgz                  | metadata.csv  | metadata.csv's folder, inside     |
 | .csv, .tsv, .jsonl, .ndjson, .parquet| the file      | the file's folder                 |
+| folder with .parquet files           | these, by name| the folder                        |
 | folder of folders                    | the files     | the folder; its name: product id  |
 | folder of `lookalike data prepare`   | photos.parquet| the source it was prepared from   |
 """
@@ -25,8 +26,8 @@ _READ_HERE = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".avif"
 # Photos that are not decoded here count as well, so that screening names them.
 PHOTO_SUFFIXES = (*_READ_HERE, ".tif", ".tiff", ".heic", ".heif")
 _SHAPES = (
-    "a folder or tar with metadata.csv; a .csv, .jsonl or .parquet file; a folder of folders, "
-    "each named by a product id; or what `lookalike data prepare` made"
+    "a folder or tar with metadata.csv; a .csv, .jsonl or .parquet file; a folder of .parquet "
+    "files; a folder of folders, each named by a product id; or what `lookalike data prepare` made"
 )
 
 
@@ -37,14 +38,8 @@ def open_catalog(path: str | Path) -> Catalog:
         CatalogError: nothing is there, its shape is unknown, it lists no photo, or rows are bad;
             up to ten problems are named with their rows.
     """
-    location, path = str(path), Path(path).expanduser()
-    if "://" in location:
-        raise CatalogError(
-            f"{location}: a catalogue is a local file or folder; its image column may hold gs:// "
-            "URIs. Copy the listing here first"
-        )
-    if not path.exists():
-        raise CatalogError(f"{location} does not exist: expected {_SHAPES}")
+    location = str(path)
+    path = _existing(location)
     try:
         catalog = _open(path, location)
     except OSError as error:
@@ -52,6 +47,41 @@ def open_catalog(path: str | Path) -> Catalog:
     if not catalog.photos:
         raise CatalogError(f"{location} lists no photo: expected {_SHAPES}")
     return catalog
+
+
+def open_source(location: str, *, listed_elsewhere: bool = False) -> Source:
+    """Open what a catalogue's photos are read from, in another process than the one that listed it.
+
+    Args:
+        location: as its `Source` tells it.
+        listed_elsewhere: the listing need not be here: all photos have gs:// URIs. None is kept
+            in memory after it was read.
+
+    Raises:
+        CatalogError: it is not there, or cannot be read.
+    """
+    if listed_elsewhere:
+        return FolderSource(Path(location), location, cache_bytes=0)
+    path = _existing(location)
+    if path.is_dir():
+        if is_prepared(path):
+            return open_prepared(path, location).source
+        return FolderSource(path, location, cache_bytes=0)
+    if _is_tar(path):
+        return TarSource(path, location)
+    return FolderSource(path.parent, location, cache_bytes=0)
+
+
+def _existing(location: str) -> Path:
+    if "://" in location:
+        raise CatalogError(
+            f"{location}: a catalogue is a local file or folder; its image column may hold gs:// "
+            "URIs. Copy the listing here first"
+        )
+    path = Path(location).expanduser()
+    if not path.exists():
+        raise CatalogError(f"{location} does not exist: expected {_SHAPES}")
+    return path
 
 
 @dataclass(frozen=True)
@@ -80,25 +110,41 @@ def open_listing(path: Path, location: str) -> Listing | None:
     """
     if path.is_dir():
         metadata = path / METADATA
-        if not metadata.is_file():
+        if metadata.is_file():
+            table = read_csv(metadata.read_bytes(), str(metadata))
+        elif parts := parquet_parts(path):
+            table = read_parquet(parts, location)
+        else:
             return None
-        table = read_csv(metadata.read_bytes(), str(metadata))
         return Listing(path.resolve().name, FolderSource(path, location), table, uris=True)
-    suffix = path.suffix.casefold()
-    if suffix in (".tar", ".tgz") or path.name.casefold().endswith(".tar.gz"):
+    if _is_tar(path):
         tar = TarSource(path, location)
         table = read_csv(tar.read(METADATA), f"{location}/{METADATA}")
         return Listing(path.stem.removesuffix(".tar"), tar, table, uris=False)
-    match suffix:
+    match path.suffix.casefold():
         case ".csv" | ".tsv":
             table = read_csv(path.read_bytes(), location)
         case ".jsonl" | ".ndjson":
             table = read_json_lines(path.read_bytes(), location)
         case ".parquet":
-            table = read_parquet(path, location)
+            table = read_parquet([path], location)
         case _:
             raise CatalogError(f"{location}: expected {_SHAPES}")
     return Listing(path.stem, FolderSource(path.parent, location), table, uris=True)
+
+
+def parquet_parts(folder: Path) -> list[Path]:
+    """Return the Parquet files of one listing in a folder, by name; hidden ones do not count."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.casefold() == ".parquet" and path.is_file() and path.name[0] not in "._"
+    )
+
+
+def _is_tar(path: Path) -> bool:
+    name = path.name.casefold()
+    return name.endswith((".tar", ".tgz", ".tar.gz"))
 
 
 def _open(path: Path, location: str) -> Catalog:

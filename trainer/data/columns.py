@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 
-from trainer.data.problems import refuse
+from trainer.data.problems import SHOWN_PROBLEMS, refuse
 from trainer.data.records import Photo, Role, SplitName
 from trainer.data.sources import checked_image
 from trainer.data.tables import Table
@@ -45,16 +45,12 @@ def parse_photos(table: Table, *, uris: bool, without_image: bool = False) -> tu
             empty product id where the role is not query, another role or split than the known
             ones, labels that are no key=value pairs, the same product and image twice.
     """
-    columns = _known_columns(table, ("product_id",) if without_image else ("product_id", "image"))
     photos: list[Photo] = []
     problems: list[str] = []
     first_rows: dict[tuple[str, str], int] = {}
-    for row, values in table.rows:
-        try:
-            named = {columns[name]: value for name, value in values.items()}
-            photo = _photo(row, named, uris, without_image)
-        except ValueError as error:
-            problems.append(f"row {row}: {error}")
+    for row, photo in _parsed(table, uris, without_image):
+        if isinstance(photo, str):
+            problems.append(f"row {row}: {photo}")
             continue
         key = (photo.product_id, photo.image)
         if (first := first_rows.setdefault(key, row)) != row:
@@ -63,6 +59,36 @@ def parse_photos(table: Table, *, uris: bool, without_image: bool = False) -> tu
         photos.append(photo)
     refuse(table.location, problems)
     return tuple(photos)
+
+
+def stream_photos(table: Table, *, uris: bool) -> Iterator[Photo]:
+    """Yield what `parse_photos` would return, keeping none.
+
+    That the same product and image come twice is not noticed.
+
+    Raises:
+        CatalogError: as `parse_photos`, with the first bad rows: some photos may have come before.
+    """
+    problems: list[str] = []
+    for row, photo in _parsed(table, uris, without_image=False):
+        if not isinstance(photo, str):
+            yield photo
+            continue
+        problems.append(f"row {row}: {photo}")
+        if len(problems) == SHOWN_PROBLEMS:
+            break
+    refuse(table.location, problems)
+
+
+def _parsed(table: Table, uris: bool, without_image: bool) -> Iterator[tuple[int, Photo | str]]:
+    """Yield each row's number, and its photo or what is wrong with it."""
+    columns = _known_columns(table, ("product_id",) if without_image else ("product_id", "image"))
+    for row, values in table.rows:
+        try:
+            named = {columns[name]: value for name, value in values.items()}
+            yield row, _photo(row, named, uris, without_image)
+        except ValueError as error:
+            yield row, str(error)
 
 
 def plain_name(column: str) -> str:

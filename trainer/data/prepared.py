@@ -14,15 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.data.photo_table import photo_columns, photos_of
 from trainer.data.records import Catalog, Photo
 from trainer.errors import CatalogError
 
 DATASET_INFO = "dataset_info.json"
 LISTING = "photos.parquet"
-
-_TEXT_COLUMNS = (
-    "product_id", "image", "image_url", "title", "category", "price", "role", "split",
-)  # fmt: skip
 
 
 class PreparedSource:
@@ -98,20 +95,8 @@ def write_listing(path: Path, photos: Sequence[Photo], places: Sequence[tuple[in
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
-    labels = arrow.list_(arrow.struct([("key", arrow.string()), ("value", arrow.string())]))
     columns = {
-        **{
-            name: arrow.array([getattr(photo, name) for photo in photos], arrow.string())
-            for name in _TEXT_COLUMNS
-        },
-        "labels": arrow.array(
-            [[{"key": key, "value": value} for key, value in photo.labels] for photo in photos],
-            labels,
-        ),
-        "product_sets": arrow.array(
-            [photo.product_sets for photo in photos], arrow.list_(arrow.string())
-        ),
-        "row": arrow.array([photo.row for photo in photos], arrow.int64()),
+        **photo_columns(photos),
         "record": arrow.array([record for record, _ in places], arrow.int64()),
         "size_bytes": arrow.array([size for _, size in places], arrow.int64()),
     }
@@ -125,20 +110,9 @@ def _read_listing(
     import pyarrow.parquet as parquet
 
     try:
-        columns = parquet.read_table(path).to_pydict()
-        texts = [columns[name] for name in _TEXT_COLUMNS]
-        photos = tuple(
-            Photo(
-                **dict(zip(_TEXT_COLUMNS, values, strict=True)),
-                labels=tuple((label["key"], label["value"]) for label in labels),
-                product_sets=tuple(product_sets),
-                row=row,
-            )
-            for *values, labels, product_sets, row in zip(
-                *texts, columns["labels"], columns["product_sets"], columns["row"], strict=True
-            )
-        )
-        records, sizes = columns["record"], columns["size_bytes"]
+        table = parquet.read_table(path)
+        photos = tuple(photos_of(table))
+        records, sizes = (table.column(name).to_pylist() for name in ("record", "size_bytes"))
     except (arrow.ArrowInvalid, OSError, KeyError) as error:
         raise CatalogError(
             f"{location}/{LISTING} is damaged ({error}): prepare the data set again"

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,12 @@ from trainer.progress import console, track
 
 OnBadPhoto = Literal["skip", "fail"]
 
+# Where skipped photos are listed (row, image, reason): a file, or a storage that gets BAD_PHOTOS.
+type Report = Storage | Path
+
 BAD_PHOTOS = "bad_photos.csv"
+_CSV = "text/csv; charset=utf-8"
+_HEADER = b"row,image,reason\n"
 # The smallest scale that still reads a JPEG's whole stream, so that damage anywhere is seen.
 _SCREENING_SIDE_PIXELS = 32
 
@@ -28,7 +34,7 @@ def screen(
     catalog: Catalog,
     *,
     on_bad_photo: OnBadPhoto = "skip",
-    report: Storage | Path | None = None,
+    report: Report | None = None,
     workers: int | None = None,
 ) -> Catalog:
     """Return the catalogue without the photos that are missing or cannot be decoded.
@@ -99,23 +105,44 @@ def describe_place(photo: Photo) -> str:
     return f"row {photo.row}: {photo.image}" if photo.row else photo.image
 
 
-def _write_report(bad: list[tuple[Photo, str]], report: Storage | Path) -> None:
-    storage, name = _report_storage(report)
+def add_to_report(bad: Sequence[tuple[Photo, str]], report: Report | None) -> None:
+    """Count photos on stderr that turned out bad after the screening, and list them with the rest.
+
+    Args:
+        bad: each with what is wrong with it.
+        report: as for `screen`, which has made or removed the list; None: they are not listed.
+    """
     if not bad:
-        storage.delete(name)
         return
+    listed = ""
+    if report is not None:
+        storage, name = _report_storage(report)
+        known = storage.read_versioned(name)
+        storage.write(name, (known[0] if known else _HEADER) + _lines(bad), content_type=_CSV)
+        listed = f", listed in {_report_place(report)}"
+    console.print(f"{len(bad)} photos more are skipped{listed}.")
+
+
+def _write_report(bad: list[tuple[Photo, str]], report: Report) -> None:
+    storage, name = _report_storage(report)
+    if bad:
+        storage.write(name, _HEADER + _lines(bad), content_type=_CSV)
+    else:
+        storage.delete(name)
+
+
+def _lines(bad: Sequence[tuple[Photo, str]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "image", "reason"))
     writer.writerows((photo.row or "", photo.image, reason) for photo, reason in bad)
-    storage.write(name, text.getvalue().encode(), content_type="text/csv; charset=utf-8")
+    return text.getvalue().encode()
 
 
-def _report_storage(report: Storage | Path) -> tuple[Storage, str]:
+def _report_storage(report: Report) -> tuple[Storage, str]:
     if isinstance(report, Path):
         return open_storage(report.parent), report.name
     return report, BAD_PHOTOS
 
 
-def _report_place(report: Storage | Path) -> str:
+def _report_place(report: Report) -> str:
     return str(report) if isinstance(report, Path) else f"{report.url}/{BAD_PHOTOS}"

@@ -69,10 +69,19 @@ def checked_image(image: str, *, uris: bool) -> str:
 class FolderSource:
     """Photos by path relative to one folder, and by file:// and gs:// URI."""
 
-    def __init__(self, folder: Path, location: str) -> None:
+    def __init__(
+        self, folder: Path, location: str, *, cache_bytes: int = BUCKET_CACHE_LIMIT_BYTES
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            folder: what paths are relative to.
+            location: for messages.
+            cache_bytes: how much of what was downloaded is kept.
+        """
         self.location = location
         self._folder = folder
-        self._buckets = _Buckets()
+        self._buckets = _Buckets(cache_bytes)
 
     def read(self, image: str) -> bytes:
         if image.startswith("gs://"):
@@ -120,11 +129,11 @@ def _file_size(path: Path) -> int | None:
 class _Buckets:
     """Photos by gs:// URI; each is downloaded once while the cache has room."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache_bytes: int) -> None:
         self._lock = threading.Lock()
         self._open: dict[str, Storage] = {}
         self._cache: dict[str, bytes] = {}
-        self._room = BUCKET_CACHE_LIMIT_BYTES
+        self._room = cache_bytes
 
     def read(self, uri: str) -> bytes:
         if (cached := self._cache.get(uri)) is not None:

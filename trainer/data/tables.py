@@ -3,11 +3,16 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainer.errors import CatalogError
+
+# Of a Parquet listing, whatever its size.
+_ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -18,8 +23,9 @@ class Table:
     """The file, for messages."""
     columns: tuple[str, ...]
     """Every column's name as written, in the order of appearance."""
-    rows: tuple[tuple[int, dict[str, object]], ...]
-    """(1-based row, its values by column); absent values may be missing, None or empty."""
+    rows: Iterable[tuple[int, dict[str, object]]]
+    """(1-based row, its values by column); absent values may be missing, None or empty. Those of a
+    large Parquet listing come as they are read, and once."""
 
 
 def read_csv(data: bytes, location: str) -> Table:
@@ -85,18 +91,49 @@ def _json_rows(data: bytes, location: str) -> Iterator[tuple[int, dict[str, obje
         yield line, row
 
 
-def read_parquet(path: Path, location: str) -> Table:
-    """Read a Parquet file.
+def read_parquet(files: Sequence[Path], location: str) -> Table:
+    """Read Parquet files that make up one listing, in their order, row by row when asked.
+
+    Rows are counted from 1 through all of them.
 
     Raises:
-        CatalogError: it is none.
+        CatalogError: a file is none, or has other columns than the first; in its rows, when these
+            are read.
     """
+    columns: tuple[str, ...] | None = None
+    for path in files:
+        with _parquet(path) as file:
+            names = tuple(file.schema_arrow.names)
+        if columns is not None and names != columns:
+            raise CatalogError(
+                f"{path}: expected the columns of {files[0].name}, {', '.join(columns)}; found "
+                f"{', '.join(names)}"
+            )
+        columns = names
+    return Table(location, columns or (), enumerate(_parquet_rows(files), start=1))
+
+
+def parquet_rows(path: Path) -> int:
+    """Return how many rows a Parquet file has; CatalogError where it is none."""
+    with _parquet(path) as file:
+        rows: int = file.metadata.num_rows
+    return rows
+
+
+def _parquet_rows(files: Sequence[Path]) -> Iterator[dict[str, object]]:
+    for path in files:
+        with _parquet(path) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+                yield from batch.to_pylist()
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
     try:
-        table = parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:
+            yield file
     except (arrow.ArrowInvalid, OSError) as error:
-        raise CatalogError(f"{location} is no readable Parquet file: {error}") from error
-    rows = tuple(enumerate(table.to_pylist(), start=1))
-    return Table(location, tuple(table.column_names), rows)
+        raise CatalogError(f"{path} is no readable Parquet file: {error}") from error

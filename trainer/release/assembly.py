@@ -25,10 +25,11 @@ from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.calibration.writing import calibrate_release
 from trainer.release.contents import Contents
 from trainer.release.copies import same_pictures
+from trainer.release.embedding import SERVING_ENGINE
 from trainer.release.identity import ID_DIGITS, new_release_id
 from trainer.release.indexing import DEFAULT_RECALL, build_index
 from trainer.release.kept import Kept, save_kept
-from trainer.release.program import SERVING_ENGINE, Program
+from trainer.release.program import Program
 from trainer.release.questions import Answerable
 from trainer.release.tuning import Queries
 from trainer.release.tuning_figure import TUNING, tuning_png

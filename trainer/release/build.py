@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from function.manifest import (
 from function.photo import load_pixels
 from function.release import LocalRelease
 from trainer.data.records import Catalog, Photo
+from trainer.data.screen import Report, add_to_report
 from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, to_flat
@@ -34,13 +35,14 @@ from trainer.progress import console
 from trainer.release.assembly import assemble_release
 from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.contents import Contents
-from trainer.release.embedding import decoded, embed_catalog, read_photo
+from trainer.release.embedding import SERVING_ENGINE, decoded, read_photo
 from trainer.release.identity import ID_DIGITS
-from trainer.release.images import ImageStore
 from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice, make_int8
-from trainer.release.program import SERVING_ENGINE, Program, export_onnx, export_stablehlo
-from trainer.release.questions import Questions
+from trainer.release.program import Program, export_onnx, export_stablehlo
+from trainer.release.questions import choose_questions
+from trainer.release.shards.catalog import CatalogEmbedder
+from trainer.release.shards.planning import OpenProgram
 
 # Photos whose vectors every function checks before it serves: each costs a cold start one
 # inference.
@@ -53,19 +55,22 @@ def build_release(
     catalog: Catalog,
     folder: Path,
     *,
-    images: ImageStore,
+    embedder: CatalogEmbedder,
+    listed: Catalog,
+    tried: Catalog,
+    unseen: Collection[str],
+    report: Report | None,
     evaluation: Mapping[str, Any],
     image_base_url: str | None,
     precision: PrecisionChoice,
     workers: int | None,
     recall: float = DEFAULT_RECALL,
-    questions: Questions,
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
 ) -> LocalRelease:
     """Write a release, tried as a function would try it, into an existing, empty folder.
 
-    Args: as `publish`; `catalog` holds only what is to be found, `images` takes photos, `questions`
-        tune the index and calibrate the scores.
+    Args: as `publish`; `catalog` holds only what is to be found, `listed` queries too, `tried` what
+        the program is measured with.
 
     Raises:
         PublishError: a photo cannot be read, or the release would not serve.
@@ -73,14 +78,18 @@ def build_release(
     try:
         with console.status("Writing the serving program and trying it…"):
             program = export_program(
-                model, image_size, catalog, folder, precision=precision, workers=workers
+                model, image_size, tried, folder, precision=precision, workers=workers
             )
-        embedder = open_embedder(folder, SERVING_ENGINE, precision=program.precision)
-        embedded = embed_catalog(catalog, embedder, images, workers=workers)
-        customers, answerable = questions.embed(embedder, embedded.vectors, workers)
+        opened = open_embedder(folder, SERVING_ENGINE, precision=program.precision)
+        found = embedder.embed(catalog, OpenProgram(folder, program.model, opened))
+        add_to_report(found.bad, report)
+        bad = {photo for photo, _ in found.bad}
+        readable = listed.subset(photo for photo in listed.photos if photo not in bad)
+        questions = choose_questions(readable, found.catalog, unseen)
+        customers, answerable = questions.embed(opened, found.embedded.vectors, workers)
         return assemble_release(
             program,
-            Contents.of(catalog.photos, embedded, image_base_url),
+            Contents.of(found.catalog.photos, found.embedded, image_base_url),
             folder,
             evaluation=evaluation,
             recall=recall,
@@ -141,7 +150,7 @@ def export_program(
 
 
 def _pixels(catalog: Catalog, photo: Photo, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    data = read_photo(catalog, photo)
+    data = read_photo(catalog.source, photo)
     return decoded(photo, lambda: load_pixels(data, size))
 
 

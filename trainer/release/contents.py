@@ -1,5 +1,6 @@
 """What a release finds, photo by photo: all that its index and its catalogue are made of."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,6 +12,7 @@ from function.catalog import ImageRow, Product
 from trainer.data.records import Photo
 from trainer.release.copies import Signatures
 from trainer.release.embedding import EmbeddedCatalog
+from trainer.release.identity import ID_DIGITS
 from trainer.release.images import StoredPhoto
 
 
@@ -64,10 +66,39 @@ def products_of(photos: Sequence[Photo]) -> list[Product]:
     return list(merged.values())
 
 
+class ImageIds:
+    """Gives each photo an id that no other photo of its product has."""
+
+    def __init__(self, *, numbered: bool = True) -> None:
+        """Know no photo yet.
+
+        Args:
+            numbered: an id is the file's name, with a number where it came before: all that came
+                are remembered. Else it is the name and a part of the path's hash.
+        """
+        self._taken: set[tuple[str, str]] | None = set() if numbered else None
+
+    def of(self, photo: Photo) -> str:
+        """Return the id of the next photo."""
+        stem = image_id = PurePosixPath(photo.image).stem
+        if self._taken is None:
+            return f"{stem}-{hashlib.sha256(photo.image.encode()).hexdigest()[:ID_DIGITS]}"
+        # Counted within the product: what becomes of others changes no id.
+        number = 0
+        while (photo.product_id, image_id) in self._taken:
+            number += 1
+            image_id = f"{stem}-{number}"
+        self._taken.add((photo.product_id, image_id))
+        return image_id
+
+
 def image_rows(
     photos: Sequence[Photo],
     stored: Sequence[StoredPhoto | None],
     image_base_url: str | None,
+    *,
+    first_row: int = 0,
+    ids: ImageIds | None = None,
 ) -> list[ImageRow]:
     """Give each photo its row, an id unique within its product, and its address.
 
@@ -75,23 +106,18 @@ def image_rows(
         photos: in the order of the index.
         stored: for each photo, where it was stored; None for one with a URL.
         image_base_url: where the root's images/ is public; None: the function gives them out.
+        first_row: of these photos.
+        ids: that earlier photos got theirs from; None: there were none.
     """
-    taken: set[tuple[str, str]] = set()
+    ids = ids or ImageIds()
     rows = []
-    for row, (photo, where) in enumerate(zip(photos, stored, strict=True)):
-        stem = image_id = PurePosixPath(photo.image).stem
-        # Counted within the product: what becomes of others changes no id.
-        number = 0
-        while (photo.product_id, image_id) in taken:
-            number += 1
-            image_id = f"{stem}-{number}"
-        taken.add((photo.product_id, image_id))
+    for row, (photo, where) in enumerate(zip(photos, stored, strict=True), start=first_row):
         sha256, thumbnail = (where.sha256, where.thumbnail_sha256) if where else ("", "")
         rows.append(
             ImageRow(
                 row,
                 photo.product_id,
-                image_id,
+                ids.of(photo),
                 url=photo.image_url or stored_address(image_base_url, sha256),
                 thumbnail_url=stored_address(image_base_url, thumbnail),
                 sha256=sha256,

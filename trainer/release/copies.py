@@ -47,6 +47,14 @@ class Signatures:
             np.array([one.pixels for one in signatures], np.uint8).reshape(-1, 16, 16, 3),
         )
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Signatures]") -> "Signatures":
+        """Put those of several parts, one or more, one after the other."""
+        return cls(
+            np.concatenate([part.hashes for part in parts]),
+            np.concatenate([part.pixels for part in parts]),
+        )
+
 
 def same_pictures(signatures: Signatures) -> Int[np.ndarray, " photos"]:
     """Return for each photo the first that shows the same picture: itself, if no earlier does."""

@@ -1,8 +1,11 @@
 """A run and a catalogue to a release: what `lookalike publish` does."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
+
+import numpy as np
 
 from function.release import read_manifest, release_prefix
 from function.storage import Storage, open_storage
@@ -12,12 +15,16 @@ from trainer.evaluation.tasks import file_suffix
 from trainer.release.calibration.figure import CALIBRATION
 from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.indexing import DEFAULT_RECALL
-from trainer.release.precision import PrecisionChoice
+from trainer.release.precision import MAX_PHOTOS, PrecisionChoice
 from trainer.release.publish import publish
+from trainer.release.shards.cluster import Cluster
 from trainer.training.run import Run
 
 # Below the run, apart from what training found unreadable in its own catalogue.
 _REPORTS = "release"
+
+# Of a catalogue that a cluster embeds; the program is measured with half as many.
+_MOST_TRIED = 2 * MAX_PHOTOS
 
 
 def publish_run(
@@ -30,6 +37,7 @@ def publish_run(
     on_bad_photo: OnBadPhoto = "skip",
     recall: float = DEFAULT_RECALL,
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
+    cluster: Cluster | None = None,
 ) -> str:
     """Publish a run's last checkpoint, to find the products of a catalogue.
 
@@ -45,6 +53,8 @@ def publish_run(
         precision: as for `publish`.
         on_bad_photo: "skip" lists unreadable photos in the run's release/; "fail" raises.
         recall, false_match_rate: as for `publish`.
+        cluster: what embeds the photos, and finds those of a large catalogue that cannot be read;
+            None: this process.
 
     Returns:
         The release's id, now the current one.
@@ -56,11 +66,15 @@ def publish_run(
     run = Run(run_url)
     model, step = run.load()
     evaluation = run.read_json("evaluation.json") or {}
-    screened = screen(catalog, on_bad_photo=on_bad_photo, report=run.storage.child(_REPORTS))
+    report = run.storage.child(_REPORTS)
+    # On a cluster this machine reads only what it measures the program with.
+    checked = catalog if cluster is None else _sample(catalog)
+    screened = screen(checked, on_bad_photo=on_bad_photo, report=report)
+    bad = {*checked.photos} - {*screened.photos}
     release_id = publish(
         model,
         run.experiment.image_size,
-        screened,
+        catalog.subset(photo for photo in catalog.photos if photo not in bad),
         root,
         # Figures of an earlier checkpoint say nothing about this one.
         evaluation=published_figures(evaluation) if evaluation.get("step") == step else {},
@@ -69,9 +83,30 @@ def publish_run(
         recall=recall,
         unseen=unseen_products(run, catalog),
         false_match_rate=false_match_rate,
+        cluster=cluster,
+        tried=screened.subset(photo for photo in screened.photos if photo.role != "query"),
+        on_bad_photo=on_bad_photo,
+        report=report,
     )
     _keep_calibration(run, file_suffix(run, catalog), open_storage(root), release_id)
     return release_id
+
+
+def _sample(catalog: Catalog) -> Catalog:
+    """Return all queries, and of the others so many, whole products, as a program is measured with.
+
+    In the catalogue's order; a small one is returned whole.
+    """
+    listed = Counter(photo.product_id for photo in catalog.photos if photo.role != "query")
+    names, chosen, photos = list(listed), set[str](), 0
+    for number in np.random.default_rng(0).permutation(len(names)):
+        if photos >= _MOST_TRIED:
+            break
+        chosen.add(names[number])
+        photos += listed[names[number]]
+    return catalog.subset(
+        photo for photo in catalog.photos if photo.role == "query" or photo.product_id in chosen
+    )
 
 
 def unseen_products(run: Run, catalog: Catalog) -> set[str]:

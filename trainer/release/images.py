@@ -29,9 +29,17 @@ class StoredPhoto:
 class ImageStore:
     """Writes to <root>/images/<sha256>.jpg what is not there yet. Safe for several threads."""
 
-    def __init__(self, root: Storage) -> None:
+    def __init__(self, root: Storage, *, listed: bool = True) -> None:
+        """Look what is there.
+
+        Args:
+            root: the storage.
+            listed: list it once; else each photo is asked for, and none remembered.
+        """
         self._storage = root
-        self._known = {name.removeprefix(f"{IMAGES}/") for name in root.list(IMAGES)}
+        self._known: set[str] | None = None
+        if listed:
+            self._known = {name.removeprefix(f"{IMAGES}/") for name in root.list(IMAGES)}
 
     def add(self, data: bytes) -> StoredPhoto:
         """Store a photo and, if it is larger than one, its thumbnail.
@@ -55,9 +63,15 @@ class ImageStore:
         data = buffer.getvalue()
         sha256 = hashlib.sha256(data).hexdigest()
         name = f"{sha256}.jpg"
-        if name not in self._known:
+        if not self._is_there(name):
             self._storage.write(
                 f"{IMAGES}/{name}", data, content_type="image/jpeg", cache_control=_FOR_EVER
             )
-            self._known.add(name)
+            if self._known is not None:
+                self._known.add(name)
         return sha256
+
+    def _is_there(self, name: str) -> bool:
+        if self._known is not None:
+            return name in self._known
+        return self._storage.exists(f"{IMAGES}/{name}")

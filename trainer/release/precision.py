@@ -150,7 +150,7 @@ def _sample(catalog: Catalog, size: int, workers: int | None) -> _Sample:
     def load(
         photo: Photo,
     ) -> tuple[UInt8[np.ndarray, "size size 3"], list[UInt8[np.ndarray, "size size 3"]]]:
-        data = read_photo(catalog, photo)
+        data = read_photo(catalog.source, photo)
         image = decoded(photo, lambda: decode(data, reduce_to=round(size / _QUERY_PART)))
         width, height = (max(1, round(side * _QUERY_PART)) for side in image.size)
         parts = []

@@ -16,9 +16,6 @@ from trainer.model.embedder import Embedder
 from trainer.model.parameters import from_flat, parameter_shapes
 from trainer.release.onnx_graph import onnx_model
 
-# What embeds the catalogue, and by default the queries.
-SERVING_ENGINE = "openvino"
-
 STABLEHLO_PLATFORMS = ("cpu", "cuda", "tpu")
 
 

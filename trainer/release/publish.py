@@ -6,15 +6,16 @@ from typing import Any
 
 from function.release import LocalRelease
 from trainer.data.records import Catalog
+from trainer.data.screen import OnBadPhoto, Report
 from trainer.errors import PublishError
 from trainer.model.embedder import Embedder
 from trainer.release.build import build_release
 from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
-from trainer.release.images import ImageStore
 from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice
 from trainer.release.publication import build_and_publish, open_root
-from trainer.release.questions import choose_questions
+from trainer.release.shards.catalog import CatalogEmbedder
+from trainer.release.shards.cluster import Cluster
 
 
 def publish(
@@ -30,10 +31,15 @@ def publish(
     recall: float = DEFAULT_RECALL,
     unseen: Collection[str] = (),
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
+    cluster: Cluster | None = None,
+    tried: Catalog | None = None,
+    on_bad_photo: OnBadPhoto = "fail",
+    report: Report | None = None,
 ) -> str:
     """Build a release, upload it, and make it the current one.
 
-    Photos without a URL are stored under the root.
+    Photos without a URL are stored under the root. What was embedded before a publication is cut
+    off is not embedded again by the next attempt.
 
     Args:
         model: the network, in inference mode.
@@ -53,6 +59,11 @@ def publish(
             are calibrated with their photos.
         false_match_rate: share of photos of products that are not in the catalogue whose first
             result may count as a confident match, above 0, below 1.
+        cluster: what embeds the photos; None: this process.
+        tried: the photos that the program is measured with, of those to be found; None: all. They
+            and the queries can be read in any case.
+        on_bad_photo: "fail" raises where a photo cannot be read; "skip" leaves it out.
+        report: where these are listed, after those that `screen` has listed there.
 
     Returns:
         The release's id.
@@ -72,6 +83,7 @@ def publish(
         )
     gallery = catalog.subset(photos)
     storage, pointer = open_root(root)
+    embedder = CatalogEmbedder(storage, cluster=cluster, threads=workers, on_bad_photo=on_bad_photo)
 
     def build(folder: Path) -> LocalRelease:
         return build_release(
@@ -79,14 +91,19 @@ def publish(
             image_size,
             gallery,
             folder,
-            images=ImageStore(storage),
+            embedder=embedder,
+            listed=catalog,
+            tried=tried or gallery,
+            unseen=unseen,
+            report=report,
             evaluation=evaluation,
             image_base_url=image_base_url,
             precision=precision,
             workers=workers,
             recall=recall,
-            questions=choose_questions(catalog, gallery, unseen),
             false_match_rate=false_match_rate,
         )
 
-    return build_and_publish(storage, pointer, build)
+    release_id = build_and_publish(storage, pointer, build)
+    embedder.discard()
+    return release_id

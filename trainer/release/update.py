@@ -31,13 +31,15 @@ from trainer.errors import PublishError
 from trainer.release.assembly import assemble_release
 from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.contents import Contents, products_of
-from trainer.release.embedding import embed_catalog
-from trainer.release.images import ImageStore
+from trainer.release.embedding import SERVING_ENGINE
 from trainer.release.kept import Kept, load_kept
 from trainer.release.merging import merged, merged_order, public_base, still_answerable
-from trainer.release.program import SERVING_ENGINE, Program
+from trainer.release.program import Program
 from trainer.release.publication import build_and_publish, open_root
 from trainer.release.registry.inventory import all_images
+from trainer.release.shards.catalog import CatalogEmbedder
+from trainer.release.shards.cluster import Cluster
+from trainer.release.shards.planning import OpenProgram
 
 # What an update takes over unchanged: files, or folders.
 _PROGRAM = (EMBEDDER_ONNX, EMBEDDER_INT8, EMBEDDER_STABLEHLO, CHECKPOINT, GOLDEN)
@@ -79,6 +81,7 @@ def update(
     false_match_rate: float | None = None,
     retune: bool = False,
     workers: int | None = None,
+    cluster: Cluster | None = None,
 ) -> Updated:
     """Publish the current release of a root anew, with changed products.
 
@@ -95,6 +98,7 @@ def update(
         recall, false_match_rate: as for `publish`; None: as for the current release.
         retune: choose the index's setting anew in any case.
         workers: threads that read, decode and embed; None: one per processor.
+        cluster: what embeds the photos; None: this process.
 
     Raises:
         CatalogError: changes that do not fit the release, or unreadable photos.
@@ -117,10 +121,12 @@ def update(
         if changes.catalog.photos:
             changes = replace(changes, catalog=_screened(changes, on_bad_photo))
         base_url = image_base_url or public_base(before.contents.images)
-        embedder = open_embedder(base.folder, SERVING_ENGINE, precision=_precision(base.manifest))
+        opened = open_embedder(base.folder, SERVING_ENGINE, precision=_precision(base.manifest))
         photos = changes.catalog.photos
-        embedded = embed_catalog(changes.catalog, embedder, ImageStore(storage), workers=workers)
-        fresh = Contents.of(photos, embedded, base_url)
+        embedder = CatalogEmbedder(storage, cluster=cluster, threads=workers)
+        program = OpenProgram(base.folder, base.manifest.model, opened)
+        found = embedder.embed(changes.catalog, program)
+        fresh = Contents.of(photos, found.embedded, base_url)
         order = merged_order(before.contents.images, fresh.images, set(changes.removed))
         if not len(order):
             raise PublishError(f"{storage.url}: expected products to remain; all are removed.")
@@ -152,6 +158,7 @@ def update(
                 raise PublishError(f"The release would not serve. {error.message}") from error
 
         release_id = build_and_publish(storage, pointer, build)
+        embedder.discard()
     left = {product.id for product in contents.products}
     altered = {*changes.texts, *(photo.product_id for photo in photos)}
     return Updated(

@@ -40,6 +40,7 @@ from trainer.release import build, contents, publication, questions
 from trainer.release import publish as publish_module
 from trainer.release.indexing import BuiltIndex, build_index
 from trainer.release.publish import publish
+from trainer.release.shards.job import EMBEDDINGS
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +305,38 @@ def test_killed_while_publishing_the_old_release_serves_on(
     assert current_release_id(storage) == tiny_release.release_id
     engine = load_search_engine(storage, engine="openvino", cache_dir=tmp_path / "unused")
     engine.catalog.close()
+
+
+_KILLED_ONCE_ALL_IS_EMBEDDED = """
+import os, signal, sys
+from tests.releases import IMAGE_SIZE, open_catalog, tiny_model
+from trainer.release.publish import publish
+from trainer.release.shards.job import Job
+
+complete = Job.complete
+
+def complete_and_die(self, *arguments):
+    complete(self, *arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Job.complete = complete_and_die
+publish(tiny_model(), IMAGE_SIZE, open_catalog(sys.argv[1]), sys.argv[2], evaluation={})
+"""
+
+
+def test_killed_while_embedding_the_next_attempt_goes_on(
+    tiny_release: TinyRelease, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog, root = tiny_release.catalog, str(tmp_path)
+    command = [sys.executable, "-c", _KILLED_ONCE_ALL_IS_EMBEDDED, catalog.source.location, root]
+    publisher = subprocess.run(command, capture_output=True, check=False)
+    assert publisher.returncode == -signal.SIGKILL, publisher.stderr
+    assert list_releases(open_storage(root)) == []
+    release_id = publish(tiny_release.model, IMAGE_SIZE, catalog, root, evaluation={})
+    assert "12 photos were embedded by an attempt before this one" in capsys.readouterr().err
+    assert not (tmp_path / EMBEDDINGS).exists()
+    one, other = manifest_of(tiny_release), read_manifest(open_storage(root), release_id)
+    assert one.index.index_id == other.index.index_id
 
 
 def test_a_program_that_differs_from_the_model_is_not_published(

@@ -32,6 +32,9 @@ class Prune:
     images: bool = False
     """Remove stored photos too that no remaining catalogue has. Not while a publisher runs: it
     would find photos gone that it counts on, and fail."""
+    embeddings: bool = False
+    """Remove what publications embedded that were cut off, and not begun again within the grace.
+    Not while a publisher runs that takes longer."""
     dry_run: bool = False
     """Say what would be removed, and change nothing."""
     yes: bool = False
@@ -50,11 +53,15 @@ class Prune:
             raise LookalikeError(f"--grace-hours: expected 0 or more; found {self.grace_hours:g}.")
         storage = open_storage(self.root)
         plan = plan_pruning(
-            storage, keep=self.keep, grace=timedelta(hours=self.grace_hours), images=self.images
+            storage,
+            keep=self.keep,
+            grace=timedelta(hours=self.grace_hours),
+            images=self.images,
+            embeddings=self.embeddings,
         )
         if not self.json:
             _show(plan)
-        todo = bool(plan.releases or plan.images)
+        todo = bool(plan.releases or plan.images or plan.embeddings)
         removed = todo and not self.dry_run and (self.yes or _agreed())
         if removed:
             prune(storage, plan)
@@ -78,7 +85,7 @@ def _agreed() -> bool:
 
 
 def _show(plan: "Plan") -> None:
-    if not plan.releases and not plan.images:
+    if not (plan.releases or plan.images or plan.embeddings):
         return
     table = Table("Release", "", "Files", "MB", show_edge=False)
     for column in table.columns[2:]:
@@ -89,4 +96,7 @@ def _show(plan: "Plan") -> None:
     if plan.images:
         size = f"{plan.images_size / 1e6:,.1f}"
         table.add_row("photos of no release", "", f"{len(plan.images):,}", size)
+    if plan.embeddings:
+        size = f"{plan.embeddings_size / 1e6:,.1f}"
+        table.add_row("shards of no release", "", f"{len(plan.embeddings):,} jobs", size)
     Console().print(table)

@@ -1,10 +1,12 @@
 """Old releases, and what cut-off publishers left: removed without a reader's ever missing one."""
 
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Literal
 
 from function.errors import ReleaseError
@@ -22,6 +24,7 @@ from trainer.release.registry.inventory import (
     stored_photos,
     stored_releases,
 )
+from trainer.release.shards.job import EMBEDDINGS, Job
 
 DEFAULT_KEEP = 3
 
@@ -57,17 +60,22 @@ class Plan:
         kept: ids of the complete releases that stay, oldest first.
         images: names of photos, from the root, that no release that stays has in its catalogue.
         images_size: of these, in bytes.
+        embeddings: names of jobs whose publication was cut off, and never run again.
+        embeddings_size: of these, in bytes.
     """
 
     releases: tuple[Removal, ...]
     kept: tuple[str, ...]
     images: tuple[str, ...] = ()
     images_size: int = 0
+    embeddings: tuple[str, ...] = ()
+    embeddings_size: int = 0
 
     @property
     def size(self) -> int:
         """Bytes that are freed."""
-        return self.images_size + sum(removal.size for removal in self.releases)
+        releases = sum(removal.size for removal in self.releases)
+        return releases + self.images_size + self.embeddings_size
 
 
 def plan_pruning(
@@ -76,6 +84,7 @@ def plan_pruning(
     keep: int = DEFAULT_KEEP,
     grace: timedelta = DEFAULT_GRACE,
     images: bool = False,
+    embeddings: bool = False,
     now: datetime | None = None,
 ) -> Plan:
     """Say what may go.
@@ -90,6 +99,8 @@ def plan_pruning(
         images: whether stored photos that no remaining catalogue has go too. None are stored or
             taken over by a publisher while this runs, or they may be removed under its hands; it
             notices, and says so.
+        embeddings: whether what cut-off publications have embedded goes too, where none of them
+            was begun or gone on with for `grace`. One that takes longer is under way all the same.
         now: in UTC; None: the present.
 
     Raises:
@@ -120,8 +131,15 @@ def plan_pruning(
     )
     gone = {removal.release_id for removal in removals}
     kept = tuple(release_id for release_id in complete if release_id not in gone)
+    abandoned = _abandoned(storage, latest) if embeddings else {}
+    plan = Plan(
+        removals,
+        kept,
+        embeddings=tuple(abandoned),
+        embeddings_size=sum(_sizes(storage, list(chain(*abandoned.values())))),
+    )
     if not images:
-        return Plan(removals, kept)
+        return plan
     unfinished = [e.release_id for e in stored if not e.complete and e.release_id not in gone]
     if unfinished:
         raise RegistryError(
@@ -129,7 +147,7 @@ def plan_pruning(
             f"{', '.join(unfinished)}. Prune without --images, or when it is published."
         )
     orphans = _unused_images(storage, kept)
-    return Plan(removals, kept, orphans, sum(_sizes(storage, orphans)))
+    return replace(plan, images=orphans, images_size=sum(_sizes(storage, orphans)))
 
 
 def prune(storage: Storage, plan: Plan) -> None:
@@ -141,6 +159,7 @@ def prune(storage: Storage, plan: Plan) -> None:
         StorageError: the root cannot be written.
     """
     total = sum(len(removal.names) for removal in plan.releases) + len(plan.images)
+    total += len(plan.embeddings)
     with progress_bar("Removing files", total) as bar:
         for removal in plan.releases:
             if removal.release_id in _served(read_pointer(storage)):
@@ -160,6 +179,10 @@ def prune(storage: Storage, plan: Plan) -> None:
             with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
                 for _ in pool.map(storage.delete, plan.images):
                     bar.advance()
+        for job_id in plan.embeddings:
+            for _ in Job(storage, job_id).remove():
+                pass
+            bar.advance()
 
 
 def _remove(storage: Storage, removal: Removal) -> Iterator[str]:
@@ -174,6 +197,18 @@ def _remove(storage: Storage, removal: Removal) -> Iterator[str]:
     if storage.folder is not None:
         # Empty folders, and what a killed publisher hid.
         shutil.rmtree(storage.folder / release_prefix(removal.release_id), ignore_errors=True)
+
+
+def _abandoned(storage: Storage, latest: datetime) -> dict[str, list[str]]:
+    """Return the files of each job that nobody has set to since then."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for name in storage.list(EMBEDDINGS):
+        names[name.split("/")[1]].append(name)
+    return {
+        job_id: files
+        for job_id, files in names.items()
+        if (begun := Job(storage, job_id).begun()) is not None and begun < latest
+    }
 
 
 def _served(pointer: Pointer | None) -> tuple[str, ...]:

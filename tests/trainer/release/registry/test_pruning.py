@@ -13,6 +13,7 @@ from tests.trainer.release.registry.test_comparison import rewritten
 from trainer.errors import RegistryError
 from trainer.release.registry.promotion import promote
 from trainer.release.registry.pruning import plan_pruning, prune
+from trainer.release.shards.job import EMBEDDINGS, Job
 
 FOURTH = "20261123T090000.000Z-abc23"
 LATER = datetime(2026, 12, 24, tzinfo=UTC)
@@ -146,3 +147,24 @@ def test_a_release_that_appears_keeps_its_photos(local: Storage, add_release: Ad
     with pytest.raises(RegistryError, match=f"release {SECOND} appeared meanwhile"):
         prune(local, plan)
     assert local.exists(f"{IMAGES}/{'0' * 64}.jpg")
+
+
+def test_what_cut_off_publications_embedded_goes_when_asked_for(
+    storage: Storage, add_release: AddRelease
+) -> None:
+    add_release(storage, FIRST)
+    before = storage.list()
+    job = Job(storage, "abandoned")
+    job.begin()
+    job.storage.write("vectors-000000.parquet", b"vectors")
+    storage.write(f"{EMBEDDINGS}/of-unknown-age/plan.json", b"{}")
+    begun = datetime.now(UTC)
+    assert plan_pruning(storage, now=begun + timedelta(days=2)).embeddings == ()
+    young = plan_pruning(storage, embeddings=True, now=begun + timedelta(hours=23))
+    assert young.embeddings == ()
+    plan = plan_pruning(storage, embeddings=True, now=begun + timedelta(hours=25))
+    assert plan.embeddings == ("abandoned",)
+    assert plan.size == plan.embeddings_size == len(b"vectors") + job.storage.size("begun.json")
+    prune(storage, plan)
+    storage.delete(f"{EMBEDDINGS}/of-unknown-age/plan.json")
+    assert storage.list() == before

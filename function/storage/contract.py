@@ -79,6 +79,9 @@ class Storage(Protocol):
     def list(self, folder: str = "") -> list[str]:
         """Return all names below `folder`, at any depth, sorted."""
 
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """Return the number of bytes of all names below `folder`, in the order of `list`."""
+
     def delete(self, name: str) -> None:
         """Remove `name`; nothing happens where it is absent."""
 

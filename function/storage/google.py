@@ -116,11 +116,14 @@ class GoogleStorage:
         return int(blob.size)
 
     def list(self, folder: str = "") -> list[str]:
+        return list(self.sizes(folder))
+
+    def sizes(self, folder: str = "") -> dict[str, int]:
         start = self._prefix + (checked(folder) + "/" if folder else "")
         with _explained(self.url):
             blobs = self._bucket.list_blobs(prefix=start, **self._patience())
-            found = [blob.name for blob in blobs]
-        return sorted(name.removeprefix(self._prefix) for name in found)
+            found = {blob.name.removeprefix(self._prefix): int(blob.size) for blob in blobs}
+        return dict(sorted(found.items()))
 
     def delete(self, name: str) -> None:
         with suppress(NotFoundInStorage), _explained(self._url(name)):

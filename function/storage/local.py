@@ -63,6 +63,9 @@ class LocalStorage:
             if not path.name.startswith(HIDDEN) and path.is_file()
         )
 
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        return {name: self.size(name) for name in self.list(folder)}
+
     def delete(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
 

@@ -54,7 +54,7 @@ class Check:
     """Read a catalogue and all its photos, and say what is in it."""
 
     catalog: tyro.conf.Positional[str]
-    """Folder, tar, CSV, JSON Lines or Parquet file."""
+    """Folder, tar, CSV, JSON Lines or Parquet file; all but tars also on gs://."""
     on_bad_photo: OnBadPhoto = "skip"
     """What an unreadable photo does: be skipped, counted and listed, or fail the command."""
     report: Path = Path("bad_photos.csv")

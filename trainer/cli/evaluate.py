@@ -24,7 +24,7 @@ class Evaluate:
     run: str
     """The run to evaluate: a folder or gs://bucket/prefix."""
     catalog: str
-    """Folder, tar, CSV, JSON Lines or Parquet file."""
+    """Folder, tar, CSV, JSON Lines or Parquet file; all but tars also on gs://."""
     root: str | None = None
     """Measure the release that is current here too, and where it falls behind exact search."""
     on_bad_photo: OnBadPhoto = "skip"

@@ -21,7 +21,7 @@ class Stats:
     """
 
     catalog: tyro.conf.Positional[str]
-    """Folder, tar, CSV, JSON Lines or Parquet file."""
+    """Folder, tar, CSV, JSON Lines or Parquet file; all but tars also on gs://."""
     out: str
     """Where the files go: a folder or gs://bucket/prefix."""
     holdout: float = Experiment.holdout

@@ -25,7 +25,7 @@ class Sweep:
     """
 
     catalog: str
-    """Folder, tar, CSV, JSON Lines or Parquet file."""
+    """Folder, tar, CSV, JSON Lines or Parquet file; all but tars also on gs://."""
     out: str
     """Where each seed's run goes, as seed-N, and the result: a folder or gs://bucket/prefix."""
     settings: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=Experiment)

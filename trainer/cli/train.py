@@ -37,7 +37,7 @@ class Train:
     """What this was read from, and what a process that trains is given again."""
 
     catalog: str
-    """Folder, tar, CSV, JSON Lines or Parquet file."""
+    """Folder, tar, CSV, JSON Lines or Parquet file; all but tars also on gs://."""
     run: str
     """Where checkpoints, logs and reports go: a folder or gs://bucket/prefix."""
     settings: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=Experiment)

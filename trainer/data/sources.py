@@ -70,39 +70,50 @@ class FolderSource:
     """Photos by path relative to one folder, and by file:// and gs:// URI."""
 
     def __init__(
-        self, folder: Path, location: str, *, cache_bytes: int = BUCKET_CACHE_LIMIT_BYTES
+        self, folder: Path | str, location: str, *, cache_bytes: int = BUCKET_CACHE_LIMIT_BYTES
     ) -> None:
         """Read nothing yet.
 
         Args:
-            folder: what paths are relative to.
+            folder: what paths are relative to; also gs://bucket/prefix.
             location: for messages.
             cache_bytes: how much of what was downloaded is kept.
         """
         self.location = location
-        self._folder = folder
+        self._folder = str(folder)
         self._buckets = _Buckets(cache_bytes)
 
     def read(self, image: str) -> bytes:
-        if image.startswith("gs://"):
-            return self._buckets.read(image)
+        place = self._place(image)
+        if is_in_bucket(place):
+            return self._buckets.read(place)
         try:
-            return _read(self._place(image))
+            return _read(place)
         except (NotADirectoryError, IsADirectoryError) as error:
-            raise FileNotFoundError(f"{self._place(image)} is no file") from error
+            raise FileNotFoundError(f"{place} is no file") from error
 
     def sizes(self, images: Sequence[str]) -> list[int | None]:
-        remote = [image for image in images if image.startswith("gs://")]
-        found = self._buckets.sizes(remote) if remote else {}
+        places = [self._place(image) for image in images]
+        listed = self._buckets.listed(self._folder) if is_in_bucket(self._folder) else {}
+        asked = [
+            place
+            for place in places
+            if is_in_bucket(place) and (not listed or not place.startswith(f"{self._folder}/"))
+        ]
+        found = listed | self._buckets.sizes(asked)
         return [
-            found[image] if image.startswith("gs://") else _file_size(Path(self._place(image)))
-            for image in images
+            found.get(place) if is_in_bucket(place) else _file_size(Path(place)) for place in places
         ]
 
     def _place(self, image: str) -> str:
         if image.startswith("file://"):
             return url2pathname(urlsplit(image).path)
-        return f"{self._folder}/{image}"
+        return image if is_in_bucket(image) else f"{self._folder}/{image}"
+
+
+def is_in_bucket(place: str) -> bool:
+    """Whether this is the URI of an object, or of a folder of objects, in Google Cloud Storage."""
+    return place.startswith("gs://")
 
 
 def _read(path: str) -> bytes:
@@ -151,7 +162,12 @@ class _Buckets:
                 self._room -= len(data)
         return data
 
+    def listed(self, folder: str) -> dict[str, int | None]:
+        """The sizes of all photos below a folder's URI, by URI: a request for each thousand."""
+        return {f"{folder}/{name}": size for name, size in open_storage(folder).sizes().items()}
+
     def sizes(self, uris: Sequence[str]) -> dict[str, int | None]:
+        """The sizes of some photos, None of those that are missing: a request for each."""
         with ThreadPoolExecutor(BUCKET_REQUESTS_AT_ONCE) as pool:
             return dict(zip(uris, pool.map(self._size, uris), strict=True))
 

@@ -293,7 +293,7 @@ def test_a_damaged_or_empty_file_is_refused(
 def test_nothing_there_is_refused(tmp_path: Path) -> None:
     assert "does not exist" in refusal(tmp_path / "none")
     assert "lists no photo" in refusal(tmp_path)
-    assert "a catalogue is a local file or folder" in refusal("gs://bucket/a.csv")
+    assert "a catalogue is a file or folder here or on gs://" in refusal("s3://bucket/a.csv")
     assert "found 0" in refusal(write_tar(tmp_path / "a.tar", {"a.jpg": b""}))
 
 

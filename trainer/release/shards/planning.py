@@ -14,6 +14,7 @@ from function.release import file_info
 from function.storage import Storage
 from trainer.data.large import LargeCatalog
 from trainer.data.records import Catalog, Photo
+from trainer.data.sources import is_in_bucket
 from trainer.progress import progress_bar
 from trainer.release.shards.columns import write_photos
 from trainer.release.shards.job import PARALLEL_REQUESTS, ROWS_PER_SHARD, Job, Plan, job_id
@@ -66,7 +67,10 @@ def plan_job(
     embedder = program.embedder
     job = Job(root, job_id(_content(catalog), sha256, embedder.image_size, rows_per_shard, held))
     job.begin()
-    location = str(Path(catalog.source.location).expanduser().absolute())
+    location = catalog.source.location
+    is_remote = is_in_bucket(location)
+    if not is_remote:
+        location = str(Path(location).expanduser().absolute())
     known = job.find_plan()
     if known is not None:
         if known.catalog != location:
@@ -76,7 +80,7 @@ def plan_job(
     job.write_plan(
         Plan(
             catalog=location,
-            here=written.here,
+            here=written.here and not is_remote,
             rows=written.rows,
             rows_per_shard=rows_per_shard,
             program_sha256=sha256,
@@ -134,4 +138,4 @@ def _content(catalog: Catalog | LargeCatalog) -> str:
 
 
 def _remote(photo: Photo) -> bool:
-    return photo.image.startswith("gs://")
+    return is_in_bucket(photo.image)

@@ -53,7 +53,7 @@ class Publish:
     runner: Literal["local", "ray"] = "local"
     """What embeds the photos: this machine, or a Ray cluster that it is a node of."""
     ray_address: str | None = None
-    """The cluster's, as HOST:6379; else RAY_ADDRESS, or a Ray of this machine alone."""
+    """The cluster's, as HOST:6379; else RAY_ADDRESS, or the one that this machine is in already."""
     ray_workers: int | None = None
     """At most so many at once, each with a processor; else as many as the cluster has, but one."""
     json: bool = False

@@ -6,12 +6,12 @@ out again; what makes that safe is that a shard done twice is the same shard.
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from importlib import import_module
-from secrets import token_hex
+from importlib.util import find_spec
 from typing import Any
 
 from function.storage import StorageError
@@ -23,6 +23,8 @@ from trainer.release.shards.worker import EmbedShards
 
 # Ray holds something of every block; of many shards, several make one.
 _MOST_BLOCKS = 10_000
+# How long a cluster may take to answer at all.
+_REACHED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Cluster:
     """Where workers run.
 
     Attributes:
-        address: of a Ray cluster, as HOST:6379, whose node this machine is; None: RAY_ADDRESS, or
-            the cluster whose node this machine is, or one of this machine alone.
+        address: of a Ray cluster that this machine is a node of, as HOST:6379; None: RAY_ADDRESS,
+            or the one that this machine was made a node of.
         workers: at most so many at once, each with a processor; None: as many as the cluster has
             processors, but one: what is left lets lost work be given out again.
     """
@@ -46,13 +48,12 @@ def require_ray() -> None:
     Raises:
         LookalikeError: it is not.
     """
-    try:
-        import_module("ray.data")
-    except ImportError as error:
+    # Not imported: it reads its settings when it is.
+    if find_spec("ray") is None:
         raise LookalikeError(
-            f"--runner ray: expected the package ray, found none ({error}). "
+            "--runner ray: expected the package ray, found none. "
             'Install it with: make setup EXTRAS="ray"'
-        ) from error
+        )
 
 
 def run_on_cluster(
@@ -105,25 +106,22 @@ def run_on_cluster(
 def _connected(cluster: Cluster) -> Iterator[Any]:
     """Give Ray, connected, without its reports to its maker and its own bars."""
     require_ray()
-    address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
+    # One that is only started here would fork this process, under JAX's threads.
+    address = cluster.address or os.environ.get("RAY_ADDRESS") or "auto"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address == "local":
-        # Else Ray writes a token into the home folder, which later clusters would not know.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", token_hex(32))
-    import ray
+    import ray.data
 
     try:
-        ray.init(
-            address,
-            include_dashboard=False if address == "local" else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        if address != "auto":
+            # Ray itself would try for minutes.
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), _REACHED_SECONDS).close()
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises several kinds
         raise PublishError(
             f"--ray-address {address}: expected a Ray cluster that this machine is a node of; "
-            f"connecting failed ({type(error).__name__}: {error})"
+            f"connecting failed ({type(error).__name__}: {error}). Make it one: ray start --head, "
+            "or ray start --address=HOST:6379; on one machine alone, --runner local is as fast."
         ) from error
     try:
         # Its plans and figures are in its own files; what is wrong is raised.

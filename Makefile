@@ -46,8 +46,9 @@ lock: $(filter .cache/%,$(UV))  ## write the locks anew from pyproject.toml; UPG
 demo: setup  ## photos, training, release and a running shop window at 127.0.0.1:8080
 	.venv/bin/lookalike demo $(DEMO)
 
+# Files side by side: most wait for servers and browsers, and each file makes what it needs.
 test: browser  ## pass the tests
-	.venv/bin/pytest $(TESTS)
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TESTS)
 
 test-slow: browser  ## pass those that would make the others wait: all states of the page, the API's description
 	.venv/bin/pytest -m slow $(TESTS)
@@ -98,6 +99,10 @@ bench-runners: EXTRAS = dev
 bench-runners: setup  ## photos a second of each further worker of a Ray cluster
 	.venv/bin/python -m tests.benchmarks.runners
 
+bench-hosts: EXTRAS = dev
+bench-hosts: setup  ## two processes and two workers of Ray beside one, on the same batch
+	.venv/bin/python -m tests.benchmarks.hosts
+
 # Coverage of Python alone: the decoders in C are watched by their crashes.
 RUNS ?= 200000
 FUZZER = .cache/fuzz/installed
@@ -130,4 +135,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases bench-runners fuzz format types conformance audit hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases bench-runners bench-hosts fuzz format types conformance audit hooks

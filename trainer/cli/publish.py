@@ -99,12 +99,13 @@ class Publish:
         tell_published(self.root, release_id, as_json=self.json)
 
     def _cluster(self) -> "Cluster | None":
-        from trainer.release.shards.cluster import Cluster, require_ray
+        from trainer.extras import require
+        from trainer.release.shards.cluster import PURPOSE, Cluster
 
         if self.runner == "local":
             return None
         # Before anything is read.
-        require_ray()
+        require("ray", "ray", PURPOSE)
         return Cluster(self.ray_address, self.ray_workers)
 
     def _update(self, changes: str) -> None:

@@ -5,16 +5,11 @@ out again; what makes that safe is that a shard done twice is the same shard.
 """
 
 import logging
-import os
-import socket
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any
 
 from function.storage import StorageError
+from trainer.cluster import connected
 from trainer.data.screen import OnBadPhoto
 from trainer.errors import LookalikeError, PublishError
 from trainer.release.shards.job import PROGRAM, Job
@@ -23,8 +18,8 @@ from trainer.release.shards.worker import EmbedShards
 
 # Ray holds something of every block; of many shards, several make one.
 _MOST_BLOCKS = 10_000
-# How long a cluster may take to answer at all.
-_REACHED_SECONDS = 10.0
+# What Ray is needed for, for people.
+PURPOSE = "--runner ray"
 
 
 @dataclass(frozen=True)
@@ -40,20 +35,6 @@ class Cluster:
 
     address: str | None = None
     workers: int | None = None
-
-
-def require_ray() -> None:
-    """See that Ray is installed.
-
-    Raises:
-        LookalikeError: it is not.
-    """
-    # Not imported: it reads its settings when it is.
-    if find_spec("ray") is None:
-        raise LookalikeError(
-            "--runner ray: expected the package ray, found none. "
-            'Install it with: make setup EXTRAS="ray"'
-        )
 
 
 def run_on_cluster(
@@ -76,13 +57,20 @@ def run_on_cluster(
 
     Raises:
         CatalogError, StorageError: as `EmbedShards`, of a worker.
-        PublishError: as `EmbedShards`; or the cluster is not there, or has failed.
-        LookalikeError: Ray is not installed.
+        PublishError: as `EmbedShards`; or the cluster has failed.
+        LookalikeError: Ray is not installed, or the cluster is not there.
     """
     for name in program.files:
         job.storage.upload(program.folder / name, f"{PROGRAM}/{name}")
     blocks = min(len(shards), _MOST_BLOCKS)
-    with _connected(cluster) as ray:
+    with connected(cluster.address, PURPOSE, otherwise="auto"):
+        import ray.data
+
+        # Its plans and figures are in its own files; what is wrong is raised.
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.enable_auto_log_stats = False
         processors = int(ray.cluster_resources().get("CPU", 1))
         workers = min(blocks, cluster.workers or max(1, processors - 1))
         items = [{"shard": shard} for shard in shards]
@@ -100,40 +88,6 @@ def run_on_cluster(
                 advance(int(row["photos"]))
         except Exception as error:  # Ray's own, around a worker's
             raise _worker_error(error) from error
-
-
-@contextmanager
-def _connected(cluster: Cluster) -> Iterator[Any]:
-    """Give Ray, connected, without its reports to its maker and its own bars."""
-    require_ray()
-    # One that is only started here would fork this process, under JAX's threads.
-    address = cluster.address or os.environ.get("RAY_ADDRESS") or "auto"
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray.data
-
-    try:
-        if address != "auto":
-            # Ray itself would try for minutes.
-            host, _, port = address.rpartition(":")
-            socket.create_connection((host, int(port)), _REACHED_SECONDS).close()
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # Ray raises several kinds
-        raise PublishError(
-            f"--ray-address {address}: expected a Ray cluster that this machine is a node of; "
-            f"connecting failed ({type(error).__name__}: {error}). Make it one: ray start --head, "
-            "or ray start --address=HOST:6379; on one machine alone, --runner local is as fast."
-        ) from error
-    try:
-        # Its plans and figures are in its own files; what is wrong is raised.
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.enable_auto_log_stats = False
-        # It tells of lost nodes on stdout, which is for results.
-        with redirect_stdout(sys.stderr):
-            yield ray
-    finally:
-        ray.shutdown()
 
 
 def _worker_error(error: BaseException) -> Exception:

@@ -95,13 +95,13 @@ bench-releases: EXTRAS = dev
 bench-releases: setup  ## an update of some changed products beside a full publication
 	.venv/bin/python -m tests.benchmarks.update
 
-bench-hosts: EXTRAS = dev
-bench-hosts: setup  ## two processes and two workers of Ray beside one, on the same batch
-	.venv/bin/python -m tests.benchmarks.hosts
-
 bench-runners: EXTRAS = dev
 bench-runners: setup  ## photos a second of each further worker of a Ray cluster
 	.venv/bin/python -m tests.benchmarks.runners
+
+bench-hosts: EXTRAS = dev
+bench-hosts: setup  ## two processes and two workers of Ray beside one, on the same batch
+	.venv/bin/python -m tests.benchmarks.hosts
 
 # Coverage of Python alone: the decoders in C are watched by their crashes.
 RUNS ?= 200000
@@ -135,4 +135,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases bench-hosts bench-runners fuzz format types conformance audit hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases bench-runners bench-hosts fuzz format types conformance audit hooks

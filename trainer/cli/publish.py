@@ -53,7 +53,7 @@ class Publish:
     runner: Literal["local", "ray"] = "local"
     """What embeds the photos: this machine, or a Ray cluster that it is a node of."""
     ray_address: str | None = None
-    """The cluster's, as HOST:6379; else RAY_ADDRESS, or a Ray of this machine alone."""
+    """The cluster's, as HOST:6379; else RAY_ADDRESS, or the one that this machine is in already."""
     ray_workers: int | None = None
     """At most so many at once, each with a processor; else as many as the cluster has, but one."""
     json: bool = False
@@ -99,12 +99,13 @@ class Publish:
         tell_published(self.root, release_id, as_json=self.json)
 
     def _cluster(self) -> "Cluster | None":
-        from trainer.release.shards.cluster import Cluster, require_ray
+        from trainer.extras import require
+        from trainer.release.shards.cluster import PURPOSE, Cluster
 
         if self.runner == "local":
             return None
         # Before anything is read.
-        require_ray()
+        require("ray", "ray", PURPOSE)
         return Cluster(self.ray_address, self.ray_workers)
 
     def _update(self, changes: str) -> None:

@@ -364,6 +364,31 @@ def test_a_photo_that_cannot_be_read_is_named(
         publish(model, IMAGE_SIZE, catalog, str(tmp_path / "root"), evaluation={})
 
 
+def test_a_photo_that_nobody_screened_is_left_out_and_listed(
+    model: Embedder, tmp_path: Path
+) -> None:
+    """As on a cluster, where the publisher reads only what it tries the program with."""
+    catalog = small(write_tiny_catalog(tmp_path / "catalog"))
+    bad = catalog.photos[1]
+    (tmp_path / "catalog" / bad.image).unlink()
+    (tmp_path / "bad.csv").write_text("row,image,reason\n7,screened.jpg,damaged\n")
+    release_id = publish(
+        *(model, IMAGE_SIZE, catalog, str(tmp_path / "root")),
+        evaluation={},
+        tried=catalog.subset((catalog.photos[0],)),
+        unseen={"p0", "p1"},
+        on_bad_photo="skip",
+        report=tmp_path / "bad.csv",
+    )
+    counts = read_manifest(open_storage(tmp_path / "root"), release_id).counts
+    assert (counts.products, counts.images) == (2, 3)
+    assert (tmp_path / "bad.csv").read_text().splitlines() == [
+        "row,image,reason",
+        "7,screened.jpg,damaged",
+        f"{bad.row},{bad.image},there is no such file",
+    ]
+
+
 def test_photos_of_one_name_get_ids_of_their_own(tiny_catalog: Catalog) -> None:
     photos = tuple(
         replace(tiny_catalog.photos[0], image=image, labels=labels, title=title)

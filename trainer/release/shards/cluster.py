@@ -5,16 +5,11 @@ out again; what makes that safe is that a shard done twice is the same shard.
 """
 
 import logging
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from secrets import token_hex
-from typing import Any
 
 from function.storage import StorageError
+from trainer.cluster import connected
 from trainer.data.screen import OnBadPhoto
 from trainer.errors import LookalikeError, PublishError
 from trainer.release.shards.job import PROGRAM, Job
@@ -23,6 +18,8 @@ from trainer.release.shards.worker import EmbedShards
 
 # Ray holds something of every block; of many shards, several make one.
 _MOST_BLOCKS = 10_000
+# What Ray is needed for, for people.
+PURPOSE = "--runner ray"
 
 
 @dataclass(frozen=True)
@@ -30,29 +27,14 @@ class Cluster:
     """Where workers run.
 
     Attributes:
-        address: of a Ray cluster, as HOST:6379, whose node this machine is; None: RAY_ADDRESS, or
-            the cluster whose node this machine is, or one of this machine alone.
+        address: of a Ray cluster that this machine is a node of, as HOST:6379; None: RAY_ADDRESS,
+            or the one that this machine was made a node of.
         workers: at most so many at once, each with a processor; None: as many as the cluster has
             processors, but one: what is left lets lost work be given out again.
     """
 
     address: str | None = None
     workers: int | None = None
-
-
-def require_ray() -> None:
-    """See that Ray is installed.
-
-    Raises:
-        LookalikeError: it is not.
-    """
-    try:
-        import_module("ray.data")
-    except ImportError as error:
-        raise LookalikeError(
-            f"--runner ray: expected the package ray, found none ({error}). "
-            'Install it with: make setup EXTRAS="ray"'
-        ) from error
 
 
 def run_on_cluster(
@@ -75,13 +57,20 @@ def run_on_cluster(
 
     Raises:
         CatalogError, StorageError: as `EmbedShards`, of a worker.
-        PublishError: as `EmbedShards`; or the cluster is not there, or has failed.
-        LookalikeError: Ray is not installed.
+        PublishError: as `EmbedShards`; or the cluster has failed.
+        LookalikeError: Ray is not installed, or the cluster is not there.
     """
     for name in program.files:
         job.storage.upload(program.folder / name, f"{PROGRAM}/{name}")
     blocks = min(len(shards), _MOST_BLOCKS)
-    with _connected(cluster) as ray:
+    with connected(cluster.address, PURPOSE, otherwise="auto"):
+        import ray.data
+
+        # Its plans and figures are in its own files; what is wrong is raised.
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.enable_auto_log_stats = False
         processors = int(ray.cluster_resources().get("CPU", 1))
         workers = min(blocks, cluster.workers or max(1, processors - 1))
         items = [{"shard": shard} for shard in shards]
@@ -99,43 +88,6 @@ def run_on_cluster(
                 advance(int(row["photos"]))
         except Exception as error:  # Ray's own, around a worker's
             raise _worker_error(error) from error
-
-
-@contextmanager
-def _connected(cluster: Cluster) -> Iterator[Any]:
-    """Give Ray, connected, without its reports to its maker and its own bars."""
-    require_ray()
-    address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address == "local":
-        # Else Ray writes a token into the home folder, which later clusters would not know.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", token_hex(32))
-    import ray
-
-    try:
-        ray.init(
-            address,
-            include_dashboard=False if address == "local" else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except Exception as error:  # Ray raises several kinds
-        raise PublishError(
-            f"--ray-address {address}: expected a Ray cluster that this machine is a node of; "
-            f"connecting failed ({type(error).__name__}: {error})"
-        ) from error
-    try:
-        # Its plans and figures are in its own files; what is wrong is raised.
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.enable_auto_log_stats = False
-        # It tells of lost nodes on stdout, which is for results.
-        with redirect_stdout(sys.stderr):
-            yield ray
-    finally:
-        ray.shutdown()
 
 
 def _worker_error(error: BaseException) -> Exception:

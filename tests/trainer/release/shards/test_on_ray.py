@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from function.release import read_manifest
 from function.storage import open_storage
 from tests.ray_cluster import RayCluster
 from tests.releases import TinyRelease, draw_photo
 from tests.trainer.release.shards.driver import ROWS, opened_program
+from tests.trainer.test_cli import TINY, answer, lookalike
 from trainer.data.catalog import open_catalog
 from trainer.release.shards.catalog import CatalogEmbedder
 from trainer.release.shards.job import EMBEDDINGS
@@ -158,3 +160,40 @@ def test_a_killed_node_costs_no_photo_and_a_killed_publisher_none_that_was_done(
         _, errors = process.communicate()
     assert process.returncode == 1
     assert "UnreadablePhoto: p3/1.jpg (row 9): " in errors
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_published_by_ray_is_what_is_published_without(
+    ray_cluster: Callable[..., RayCluster], tmp_path: Path
+) -> None:
+    catalog, run = tmp_path / "catalog", tmp_path / "run"
+    made = lookalike(
+        *("data", "studio", "--out", catalog, "--products", "16"),
+        *("--photos-per-product", "4", "--image-size", "48"),
+    )
+    assert made.returncode == 0, made.stderr
+    answer("train", "--catalog", catalog, "--run", run, *TINY)
+    cluster = ray_cluster(2)
+    environment = {**cluster.environment}
+    address = environment.pop("RAY_ADDRESS")
+    command = [sys.executable, "-m", "trainer", "publish", "--json", "--run", str(run)]
+    command += ["--catalog", str(catalog)]
+    ray = ("--runner", "ray", "--ray-address", address, "--ray-workers", "2")
+    manifests = []
+    for root, options in (("one", ()), ("other", ray)):
+        done = subprocess.run(
+            [*command, "--root", str(tmp_path / root), *options],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+        storage = open_storage(tmp_path / root)
+        manifests.append(read_manifest(storage, json.loads(done.stdout)["release_id"]))
+    one, other = manifests
+    assert one.index.index_id == other.index.index_id
+    assert one.counts == other.counts
+    assert not (tmp_path / "other" / EMBEDDINGS).exists()

@@ -15,6 +15,7 @@ import pytest
 from function.embedder import open_embedder
 from function.release import read_manifest
 from function.storage import open_storage
+from tests.ports import free_port
 from tests.releases import TinyRelease, write_tiny_catalog
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog, Photo, Source
@@ -22,7 +23,7 @@ from trainer.errors import CatalogError, LookalikeError, PublishError, Unreadabl
 from trainer.release.contents import Contents
 from trainer.release.images import ImageStore
 from trainer.release.shards.catalog import CatalogEmbedder
-from trainer.release.shards.cluster import require_ray
+from trainer.release.shards.cluster import Cluster
 from trainer.release.shards.job import EMBEDDINGS, PROGRAM, Job
 from trainer.release.shards.planning import OpenProgram, plan_job
 from trainer.release.shards.reading import read_contents
@@ -298,10 +299,14 @@ def test_what_is_published_leaves_no_shards(tiny_release: TinyRelease) -> None:
     assert not (tiny_release.root / EMBEDDINGS).exists()
 
 
-def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray.data", None)
-    with pytest.raises(LookalikeError, match=r'expected the package ray.*EXTRAS="ray"'):
-        require_ray()
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "nonsense"])
+def test_a_cluster_that_is_not_there_is_said_at_once(
+    gallery: Catalog, program: OpenProgram, tmp_path: Path, address: str
+) -> None:
+    cluster = Cluster(address.format(port=free_port()))
+    publisher = CatalogEmbedder(open_storage(tmp_path), cluster=cluster, rows_per_shard=ROWS)
+    with pytest.raises(LookalikeError, match="--runner ray: expected a Ray cluster at"):
+        publisher.embed(gallery, program)
 
 
 def test_no_module_but_the_clusters_part_imports_ray() -> None:

@@ -14,10 +14,19 @@ settings.load_profile("unhurried")
 # Array shapes written as types are checked at every call while tests run.
 install_import_hook("trainer", "beartype.beartype")
 
-# The GCS emulator, releases, a browser, the function, its page and its client.
+# The GCS emulator, PostgreSQL, releases, a browser, the function, its page and its client.
 pytest_plugins = [
     f"tests.{name}"
-    for name in ("gcs", "releases", "many_releases", "browser", "server", "pages", "clients")
+    for name in (
+        "gcs",
+        "postgres",
+        "releases",
+        "many_releases",
+        "browser",
+        "server",
+        "pages",
+        "clients",
+    )
 ]
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -20,8 +20,7 @@ ASKED = {
 }
 # Not installed here, so what they need in turn cannot be asked: for another kind of machine.
 EXTRAS = {
-    f"requirements-{extra}.lock": extra
-    for extra in ("cuda", "tpu", "wandb", "mlflow", "ray", "pg")
+    f"requirements-{extra}.lock": extra for extra in ("cuda", "tpu", "wandb", "mlflow", "ray", "pg")
 }
 LOCKS = (*ASKED, *EXTRAS)
 ENTRY = re.compile(

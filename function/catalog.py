@@ -196,11 +196,11 @@ def write_catalog(
             "INSERT INTO layout VALUES (?, ?)",
             ((name, np.asarray(rows, _ROW_NUMBER).tobytes()) for name, rows in layout.items()),
         )
-        postings.write_postings(connection, map(_terms, products))
+        postings.write_postings(connection, map(terms_of, products))
     return counts
 
 
-def _terms(product: Product) -> Iterator[postings.Term]:
+def terms_of(product: Product) -> Iterator[postings.Term]:
     """All that a product can be found by."""
     for key, value in product.labels:
         yield "label", key, value

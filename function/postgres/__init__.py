@@ -1,0 +1,1 @@
+"""Releases whose rows lie in PostgreSQL: an index and a catalogue that no function could hold."""

@@ -52,16 +52,29 @@ def products_of(photos: Sequence[Photo]) -> list[Product]:
     """
     merged: dict[str, Product] = {}
     for photo in photos:
-        known = merged.get(photo.product_id, Product(photo.product_id))
-        merged[photo.product_id] = Product(
+        told = Product(
             photo.product_id,
-            known.title or photo.title,
-            known.category or photo.category,
-            known.price or photo.price,
-            tuple(dict.fromkeys(known.labels + photo.labels)),
-            tuple(dict.fromkeys(known.product_sets + photo.product_sets)),
+            photo.title,
+            photo.category,
+            photo.price,
+            photo.labels,
+            photo.product_sets,
         )
+        known = merged.get(photo.product_id, Product(photo.product_id))
+        merged[photo.product_id] = merged_product(known, told)
     return list(merged.values())
+
+
+def merged_product(known: Product, told: Product) -> Product:
+    """Add to a product what is told of it later."""
+    return Product(
+        known.id,
+        known.title or told.title,
+        known.category or told.category,
+        known.price or told.price,
+        tuple(dict.fromkeys(known.labels + told.labels)),
+        tuple(dict.fromkeys(known.product_sets + told.product_sets)),
+    )
 
 
 def image_rows(

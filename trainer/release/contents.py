@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
-from function.catalog import ImageRow, Product
+from function.catalog import ImageRow, Product, merged_product
 from trainer.data.records import Photo
 from trainer.release.copies import Signatures
 from trainer.release.embedding import EmbeddedCatalog
@@ -63,18 +63,6 @@ def products_of(photos: Sequence[Photo]) -> list[Product]:
         known = merged.get(photo.product_id, Product(photo.product_id))
         merged[photo.product_id] = merged_product(known, told)
     return list(merged.values())
-
-
-def merged_product(known: Product, told: Product) -> Product:
-    """Add to a product what is told of it later."""
-    return Product(
-        known.id,
-        known.title or told.title,
-        known.category or told.category,
-        known.price or told.price,
-        tuple(dict.fromkeys(known.labels + told.labels)),
-        tuple(dict.fromkeys(known.product_sets + told.product_sets)),
-    )
 
 
 def image_rows(

@@ -1,24 +1,32 @@
 """A release into a database, from its first row until it is in place."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from pgvector.psycopg import register_vector
+import numpy as np
+from jaxtyping import Float32, Int64
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from function.manifest import Counts
 from function.postgres.schema import ACCESS_METHODS, AVAILABLE_EXTENSIONS, AccessMethod, tables
+from function.postgres.writing import Writer
 from trainer.errors import DatabaseError, PublishError
 from trainer.progress import console, progress_bar
 from trainer.release.contents import Contents
+from trainer.release.copies import same_pictures
 from trainer.release.database import namespaces
 from trainer.release.database.connection import OUTAGE_SECONDS, Database, Lost
 from trainer.release.database.indexing import build_indexes, make_keys
-from trainer.release.database.loading import Loader, Witness
+
+type Numbers = Int64[np.ndarray, " rows"]
+type Vectors = Float32[np.ndarray, "rows dim"]
+
+# Told of the rows' numbers and vectors, as they are loaded.
+type Witness = Callable[[Numbers, Vectors], None]
 
 # The first with all that is asked of it, as the server tells its version.
 _OLDEST_SERVER = 14_00_00
@@ -116,7 +124,8 @@ def load_release(
 
     Args:
         database: takes it.
-        chunks: of what is to be found; gone through again where the primary is lost.
+        chunks: of what is to be found; gone through again where the primary is lost. Copies are
+            found within each.
         dim: length of the vectors.
         rows: how many photos there are, for the progress that is shown.
         witness: told of every row; of all again where the primary is lost.
@@ -147,22 +156,28 @@ def _loaded(
     with ExitStack() as stack:
         connection = stack.enter_context(database.connected(wait_seconds=OUTAGE_SECONDS))
         method = _method(connection)
-        register_vector(connection)
         namespaces.drop_abandoned(connection)
         name = namespaces.make_loading(connection)
         for statement in tables(name, method, dim):
             connection.execute(statement.encode())
         make_keys(connection, name, method)
-        loader = Loader(connection, name, method, witness)
+        writer = Writer(connection, name, method)
         with progress_bar("Loading rows", rows) as bar:
             for contents in chunks:
-                loader.load(contents, bar.advance)
-        counts = loader.finish()
+                for numbers, vectors in _add(writer, contents):
+                    witness(numbers, vectors)
+                    bar.advance(len(numbers))
+        counts = writer.finish()
         if not counts.images:
             raise PublishError("Expected photos to load; found none.")
         build_indexes(connection, database, name, method, options=options)
         namespaces.complete(connection, name, method, dim, counts)
         return LoadedRelease(database, connection, name, method, counts, stack.pop_all())
+
+
+def _add(writer: Writer, contents: Contents) -> Iterator[tuple[Numbers, Vectors]]:
+    copies = None if contents.signatures is None else same_pictures(contents.signatures)
+    return writer.add(contents.products, contents.images, contents.vectors, copies)
 
 
 def _method(connection: Connection[Any]) -> AccessMethod:

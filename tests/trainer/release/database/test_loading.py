@@ -9,12 +9,13 @@ import pytest
 
 from function.catalog import ImageRow, Product
 from function.manifest import Counts
+from function.postgres import writing
 from function.postgres.schema import HNSW
 from tests.postgres import PostgresServer
 from trainer.errors import DatabaseError, PublishError
 from trainer.release.contents import Contents
 from trainer.release.copies import Signatures
-from trainer.release.database import loading, namespaces
+from trainer.release.database import namespaces
 from trainer.release.database.connection import database_at
 from trainer.release.database.release import LoadedRelease, check_database, load_release
 
@@ -125,7 +126,7 @@ def test_a_product_in_several_chunks_is_merged_as_in_one(database_url: str) -> N
 def test_photos_that_come_twice_are_loaded_once(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(writing, "BLOCK_ROWS", 2)
     rows = [("a", "1"), ("b", "1"), ("a", "1"), ("a", "2"), ("b", "1")]
     chunk = contents(rows)
     with load(database_url, [chunk, chunk]) as loaded:
@@ -141,7 +142,7 @@ def test_photos_that_come_twice_are_loaded_once(
 def test_copies_carry_the_number_of_the_first_that_shows_the_picture(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(writing, "BLOCK_ROWS", 2)
     before = contents([("z", "1"), ("z", "2"), ("z", "3")])
     one = contents([("a", "1"), ("a", "2"), ("b", "1"), ("b", "2"), ("c", "1")])
     random = np.random.default_rng(0)
@@ -157,7 +158,7 @@ def test_copies_carry_the_number_of_the_first_that_shows_the_picture(
 def test_every_row_is_witnessed_with_its_number(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(writing, "BLOCK_ROWS", 2)
     chunk = contents([("a", "1"), ("b", "1"), ("a", "1"), ("a", "2")])
     seen: dict[int, Any] = {}
 

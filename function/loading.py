@@ -7,6 +7,7 @@ from pathlib import Path
 from .catalog import open_catalog
 from .embedder import Embedder, import_engine, open_embedder
 from .errors import ReleaseError
+from .file_index import FileIndex
 from .golden import check_golden
 from .index import StoredIndex, open_index
 from .manifest import CATALOG, GOLDEN, INDEX
@@ -154,7 +155,7 @@ def open_release(
                 )
         with stopwatch.stage("try"):
             pixels, _ = check_golden(embedder, release.part(GOLDEN), pacing.pause)
-        loaded = SearchEngine(embedder, index, catalog, manifest)
+        loaded = SearchEngine(embedder, FileIndex(index, catalog), catalog, manifest)
         pacing.pause()
         if not loaded.search(pixels[0], 1).matches:
             raise ReleaseError(
@@ -174,8 +175,13 @@ def _open_index(
     pacing: Pacing,
     stopwatch: Stopwatch,
 ) -> StoredIndex:
-    if held is not None and release.manifest.has_index_of(held.manifest, engine):
-        return held.index
+    index = held.index if held else None
+    if (
+        isinstance(index, FileIndex)
+        and held
+        and release.manifest.has_index_of(held.manifest, engine)
+    ):
+        return index.index
     with stopwatch.stage("fetch index"):
         folder = release.part(INDEX)
     # ScaNN holds Python's lock while it loads, about a microsecond for each row.

@@ -84,6 +84,18 @@ class Product:
     product_sets: tuple[str, ...] = ()
 
 
+def merged_product(known: Product, told: Product) -> Product:
+    """Add to a product what is told of it later."""
+    return Product(
+        known.id,
+        known.title or told.title,
+        known.category or told.category,
+        known.price or told.price,
+        tuple(dict.fromkeys(known.labels + told.labels)),
+        tuple(dict.fromkeys(known.product_sets + told.product_sets)),
+    )
+
+
 @dataclass(frozen=True)
 class ImageRow:
     """A photo of a product, and where a browser finds it.

@@ -9,6 +9,7 @@ LookalikeError            the command line prints its text without a traceback, 
 │   ├── PeersUnreachable  the other processes of a cluster do not come
 │   └── NotFinite         the loss or a gradient became NaN or infinite
 ├── PublishError          a release that would not serve, or a publisher that lost the race
+├── DatabaseError         a PostgreSQL that cannot be reached, or refuses what is asked of it
 └── RegistryError         a published release that cannot be compared, promoted or removed
 """
 
@@ -47,6 +48,10 @@ class NotFinite(TrainingError):
 
 class PublishError(LookalikeError):
     """A release that would not serve, or a publisher that lost the race for the pointer."""
+
+
+class DatabaseError(LookalikeError):
+    """A PostgreSQL that cannot be reached, or refuses what is asked of it."""
 
 
 class RegistryError(LookalikeError):

@@ -106,7 +106,7 @@ CREATE TABLE {schema}.release (
 )""",
         f"""
 CREATE TABLE {schema}.term (
-    number integer NOT NULL,           -- 0, 1, 2, … in the order of (kind, key, value)
+    number integer NOT NULL,           -- 0, 1, 2, … as a loader met them
     kind text COLLATE "C" NOT NULL,    -- 'label', 'category' or 'product set'
     key text COLLATE "C" NOT NULL,     -- of the label; else empty
     value text COLLATE "C" NOT NULL,   -- of the label; else the category or the set

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from function.api import DEFAULT_PAGE_SIZE
 from function.catalog import ProductCatalog
+from function.file_index import SearchableRows
 from function.index import Index
 from function.ranking import rank_products
 from trainer.evaluation.attribution import Queries, WithoutRow
@@ -84,7 +85,7 @@ def ask(
     rows = queries.own_rows.tolist()
     for number, right, vector, row in zip(product, queries.products, vectors, rows, strict=True):
         searched = index if row < 0 else WithoutRow(index, row)
-        ranking = rank_products(searched, catalog, vector, DEFAULT_PAGE_SIZE + 1)
+        ranking = rank_products(SearchableRows(searched, catalog), vector, DEFAULT_PAGE_SIZE + 1)
         nearest = catalog.images([item.rows[0] for item in ranking])
         matches = np.array([photo.product_id == right for photo in nearest], bool)
         scores = np.array([item.score for item in ranking], np.float64)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from function.errors import ReleaseError
+from function.errors import FunctionError
 from function.manifest import MANIFEST
 from function.release import LocalRelease, Pointer, read_pointer, release_prefix, set_current
 from function.storage import Conflict, Storage, open_storage
@@ -102,7 +102,7 @@ def upload(release: LocalRelease, storage: Storage, rows: Rows | None = None) ->
         )
     try:
         rows.show(release)
-    except ReleaseError as error:
+    except FunctionError as error:
         raise PublishError(f"The release would not serve. {error.message}") from error
     target.write(
         MANIFEST, (release.folder / MANIFEST).read_bytes(), content_type="application/json"

@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from function.calibration import Calibration
 from function.catalog import open_catalog, write_catalog
+from function.file_index import FileIndex
+from function.index import open_index
 from function.loading import open_release
 from function.manifest import CATALOG, INDEX, Counts, IndexSetting
 from function.release import LocalRelease
@@ -109,9 +111,15 @@ class FileRows(Rows):
         counts = write_catalog(folder / CATALOG, contents.products, contents.images, pictures)
         calibration = None
         if asked.answerable is not None:
-            calibration = calibrate_release(
-                folder, built.chosen.kind, asked.answerable, asked.false_match_rate
-            )
+            index = open_index(folder / INDEX, built.chosen.kind)
+            with closing(open_catalog(folder / CATALOG)) as catalog:
+                calibration = calibrate_release(
+                    FileIndex(index, catalog),
+                    catalog,
+                    asked.answerable,
+                    asked.false_match_rate,
+                    folder,
+                )
         if contents.signatures is not None:
             kept = Kept(contents.vectors, contents.signatures, asked.queries, asked.answerable)
             save_kept(kept, folder, row_type=built.chosen.row_type)

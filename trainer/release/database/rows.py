@@ -5,14 +5,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from function.errors import DeadlineExceeded, Unavailable
+from function.loading import open_release
 from function.release import LocalRelease
-from trainer.errors import PublishError
+from trainer.errors import DatabaseError, PublishError
+from trainer.release.calibration.writing import calibrate_release
 from trainer.release.contents import Contents
 from trainer.release.database.connection import Database
 from trainer.release.database.inspection import stored_names
 from trainer.release.database.release import LoadedRelease, load_release
 from trainer.release.database.tuning import Neighbours, tune
 from trainer.release.indexing import BuiltIndex
+from trainer.release.program import SERVING_ENGINE
 from trainer.release.rows import Asked, Placed, Rows
 
 
@@ -59,10 +63,21 @@ class DatabaseRows(Rows):
             )
         )
         self._loaded = loaded
-        with self._database.telling(loaded.connection):
+        try:
             curve = tune(loaded, neighbours, asked.recall)
-        built = BuiltIndex(asked.recall, curve[-1], tuple(curve))
-        return Placed(built, loaded.counts, None, loaded.index_id)
+            built = BuiltIndex(asked.recall, curve[-1], tuple(curve))
+            calibration = None
+            if asked.answerable is not None:
+                calibration = calibrate_release(
+                    loaded.index(built.chosen),
+                    loaded.catalog(),
+                    asked.answerable,
+                    asked.false_match_rate,
+                    folder,
+                )
+        except (Unavailable, DeadlineExceeded) as error:
+            raise DatabaseError(f"{self._database.shown}: {error.message}") from error
+        return Placed(built, loaded.counts, calibration, loaded.index_id)
 
     def check(self, release: LocalRelease) -> None:
         pass
@@ -73,7 +88,9 @@ class DatabaseRows(Rows):
             return stored_names(loaded.connection, loaded.name)
 
     def show(self, release: LocalRelease) -> None:
-        self._there().put_in_place(release.manifest.release_id)
+        loaded = self._there()
+        loaded.put_in_place(release.manifest.release_id)
+        open_release(release, engine=SERVING_ENGINE, database=loaded.reading).catalog.close()
 
     def _there(self) -> LoadedRelease:
         if self._loaded is None:

@@ -6,12 +6,12 @@ again for it, however many there are.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from pgvector import HalfVector, Vector
-from psycopg.sql import SQL, Identifier
 
 from function.manifest import IndexSetting, RowType
+from function.postgres.index import PostgresIndex
 from function.postgres.schema import HNSW
 from trainer.progress import console, progress_bar
 from trainer.release.database.release import LoadedRelease, Numbers, Vectors
@@ -99,18 +99,21 @@ def tune(loaded: LoadedRelease, neighbours: Neighbours, recall: float) -> list[I
 
     Returns:
         What was measured, in order; the last is the one to serve.
+
+    Raises:
+        DatabaseUnavailable, DeadlineExceeded: the database went away.
     """
-    is_graph = loaded.method is HNSW
     row_type: RowType = "float16" if loaded.method.vector_type == "halfvec" else "float32"
-    size = loaded.megabytes
+    measured = IndexSetting("pgvector", row_type, 0, 0, 0, 0.0, 0.0, loaded.megabytes)
+    ladder = EF_SEARCHES if loaded.method is HNSW else (0,)
     curve: list[IndexSetting] = []
-    ladder = EF_SEARCHES if is_graph else (0,)
     with progress_bar("Tuning the index", len(ladder)) as bar:
         # Reads the pages, so that the first setting is not charged for it.
-        _measure(loaded, neighbours, ladder[0])
+        _measure(loaded.index(replace(measured, ef_search=ladder[0])), neighbours)
         for ef_search in ladder:
-            reached, ms = _measure(loaded, neighbours, ef_search)
-            curve.append(IndexSetting("pgvector", row_type, 0, 0, 0, reached, ms, size, ef_search))
+            setting = replace(measured, ef_search=ef_search)
+            reached, ms = _measure(loaded.index(setting), neighbours)
+            curve.append(replace(setting, recall_at_10=reached, ms=ms))
             bar.advance(note=f"{ef_search}: {reached:.3f} in {ms:.2f} ms")
             if reached >= recall:
                 break
@@ -124,19 +127,12 @@ def tune(loaded: LoadedRelease, neighbours: Neighbours, recall: float) -> list[I
     return curve
 
 
-def _measure(loaded: LoadedRelease, neighbours: Neighbours, ef_search: int) -> tuple[float, float]:
-    """Ask all queries, one by one: recall at 10, and the median ms."""
-    connection = loaded.connection
-    if ef_search:
-        connection.execute("SELECT set_config('hnsw.ef_search', %s, false)", [str(ef_search)])
-    statement = SQL("SELECT number FROM {}.image ORDER BY embedding <#> %s LIMIT %s").format(
-        Identifier(loaded.name)
-    )
-    kind = HalfVector if loaded.method.vector_type == "halfvec" else Vector
+def _measure(index: PostgresIndex, neighbours: Neighbours) -> tuple[float, float]:
+    """Ask all queries, one by one, as the function does: recall at 10, and the median ms."""
     found, seconds = [], []
     for query in neighbours.queries:
         start = time.perf_counter()
-        rows = connection.execute(statement, [kind(query), _NEIGHBOURS + 1]).fetchall()
+        (hits,) = index.search(query[None], _NEIGHBOURS + 1)
         seconds.append(time.perf_counter() - start)
-        found.append([row for (row,) in rows])
+        found.append(hits.rows.tolist())
     return neighbours.recall_at_10(found), 1e3 * float(np.median(seconds))

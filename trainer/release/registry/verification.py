@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from function.errors import ReleaseError
+from function.errors import ReleaseError, Unavailable
 from function.loading import open_release
 from function.manifest import MANIFEST, FileInfo, Manifest
 from function.release import (
@@ -103,7 +103,7 @@ def verify_release(
         if manifest.is_in_database:
             problems += _row_problems(manifest, needed(database, release_id))
         if not problems:
-            problems += _serving_problems(LocalRelease(manifest, folder), engine)
+            problems += _serving_problems(LocalRelease(manifest, folder), engine, database)
             problems += _photo_problems(storage, manifest, database)
     strangers = sorted(set(source.list()) - {*manifest.files, MANIFEST})
     problems += [
@@ -130,12 +130,16 @@ def _file_problems(source: Storage, manifest: Manifest, folder: Path) -> list[st
         return [problem for problem in track(checks, label, len(manifest.files)) if problem]
 
 
-def _serving_problems(release: LocalRelease, engine: str) -> list[str]:
+def _serving_problems(release: LocalRelease, engine: str, database: "Database | None") -> list[str]:
+    reading = database.reading() if database is not None else None
     try:
         with console.status("Asking it a real query…"):
-            open_release(release, engine=engine).catalog.close()
-    except ReleaseError as error:
+            open_release(release, engine=engine, database=reading).catalog.close()
+    except (ReleaseError, Unavailable) as error:
         return [error.message]
+    finally:
+        if reading is not None:
+            reading.close()
     return []
 
 

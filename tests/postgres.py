@@ -250,9 +250,9 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture
-def database_url(postgres: PostgresServer) -> Iterator[str]:
-    """Where an empty database with pgvector is, on the shared server."""
+@contextmanager
+def new_database(postgres: PostgresServer) -> Iterator[str]:
+    """Where an empty database with pgvector is, which is dropped afterwards."""
     name = f"test_{uuid4().hex[:12]}"
     with postgres.connect() as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -263,6 +263,20 @@ def database_url(postgres: PostgresServer) -> Iterator[str]:
         finally:
             drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
             connection.execute(drop)
+
+
+@pytest.fixture
+def database_url(postgres: PostgresServer) -> Iterator[str]:
+    """Where an empty database with pgvector is, on the shared server."""
+    with new_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres: PostgresServer) -> Iterator[str]:
+    """As `database_url`, for all tests of a module."""
+    with new_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture

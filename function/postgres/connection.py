@@ -144,15 +144,17 @@ class Database:
                     "release.",
                     fault="RELEASE_MISSING",
                 ) from None
+            except psycopg.errors.InsufficientPrivilege:
+                raise ReleaseError(
+                    "The release's tables may not be read: expected a role with USAGE on its "
+                    "schema and SELECT on its tables. Grant them, or publish as another role."
+                ) from None
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 _tell(error)
                 if not left:
                     raise _away() from None
                 # What shares its fate is not to be handed out first.
                 pool.drain()
-            except psycopg.Error as error:
-                _tell(error)
-                raise _away() from None
         raise _away()
 
     def _opened(self) -> "ConnectionPool[Any]":

@@ -79,6 +79,9 @@ class Allowed:
 class PostgresIndex:
     """A `VectorIndex` over the tables of a release.
 
+    Attributes:
+        tables: these.
+
     Args:
         tables: these.
         method: of the vectors' index.
@@ -95,7 +98,7 @@ class PostgresIndex:
         counts: Counts,
         setting: IndexSetting | None = None,
     ) -> None:
-        self._tables = tables
+        self.tables = tables
         self._method = method
         self._dim = dim
         self._counts = counts
@@ -105,7 +108,7 @@ class PostgresIndex:
 
     def until(self, deadline: float) -> "PostgresIndex":
         other = object.__new__(PostgresIndex)
-        other.__dict__ |= self.__dict__ | {"_tables": self._tables.until(deadline)}
+        other.__dict__ |= self.__dict__ | {"tables": self.tables.until(deadline)}
         return other
 
     def count(self) -> Counts:
@@ -123,15 +126,15 @@ class PostgresIndex:
             self._known[shared] = found
         if not selection.excluded:
             return found
-        return replace(found, condition=self._tables.compiled(selection, "product"))
+        return replace(found, condition=self.tables.compiled(selection, "product"))
 
     def _counted(self, selection: Selection) -> Allowed:
         if selection == EVERYTHING:
             return Allowed(EVERY_ROW, self._counts.images)
-        where = self._tables.compiled(selection, "product")
-        ((rows,),) = self._tables.ask(
+        where = self.tables.compiled(selection, "product")
+        ((rows,),) = self.tables.ask(
             "SELECT count(*) FROM "
-            "(SELECT 1 FROM {release}.image WHERE {where} LIMIT %(most)s) AS some",
+            "(SELECT 1 FROM {release}.image WHERE {where} LIMIT %(most)s) AS counted",
             {"most": _COUNTED_ROWS},
             where,
         )
@@ -160,7 +163,7 @@ class PostgresIndex:
         where = EVERY_ROW if allowed is None else allowed.condition
         text = _EXACT if exact else _BY_INDEX
         questions = [
-            self._tables.question(
+            self.tables.question(
                 text,
                 {"vector": str(vector.tolist()), "k": k},
                 where,
@@ -172,7 +175,7 @@ class PostgresIndex:
         if where.values:
             # What a condition allows differs too much for one plan.
             settings |= {"plan_cache_mode": "force_custom_plan"}
-        return [_hits(rows) for rows in self._tables.database.ask_all(questions, settings)]
+        return [_hits(rows) for rows in self.tables.database.ask_all(questions, settings)]
 
     def _settings(self, k: int) -> dict[str, str]:
         setting = self._setting
@@ -185,7 +188,7 @@ class PostgresIndex:
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         wanted = rows.tolist()
-        found = self._tables.ask(
+        found = self.tables.ask(
             "SELECT number, embedding::real[] FROM {release}.image WHERE number = ANY(%s)",
             [wanted],
         )
@@ -216,8 +219,8 @@ class PostgresIndex:
     def _writing(self) -> "Iterator[Writer]":
         from .writing import Writer
 
-        with self._tables.database.connection() as connection:
-            writer = Writer(connection, self._tables.release_id, self._method)
+        with self.tables.database.connection() as connection:
+            writer = Writer(connection, self.tables.release_id, self._method)
             yield writer
             self._counts = writer.finish()
         self._known.clear()

@@ -94,6 +94,10 @@ bench-releases: EXTRAS = dev
 bench-releases: setup  ## an update of some changed products beside a full publication
 	.venv/bin/python -m tests.benchmarks.update
 
+bench-databases: EXTRAS = dev
+bench-databases: setup  ## a million rows in files and in PostgreSQL; ROWS=100000 for fewer
+	.venv/bin/python -m tests.benchmarks.databases --rows $(or $(ROWS),1000000)
+
 # Coverage of Python alone: the decoders in C are watched by their crashes.
 RUNS ?= 200000
 FUZZER = .cache/fuzz/installed
@@ -126,4 +130,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases fuzz format types conformance audit hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases bench-databases fuzz format types conformance audit hooks

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +135,7 @@ class Page(NamedTuple):
     total: int
 
 
+@runtime_checkable
 class Catalog(Protocol):
     """What is known of products. Safe to use from several threads.
 

@@ -10,7 +10,7 @@ look up by: masks over rows, or a condition in SQL.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class Entry:
     vector: NDArray[np.float32]
 
 
+@runtime_checkable
 class Searchable[Allowed](Protocol):
     """What can be searched."""
 

@@ -41,6 +41,7 @@ from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice, make_int8
 from trainer.release.program import SERVING_ENGINE, Program, export_onnx, export_stablehlo
 from trainer.release.questions import Questions
+from trainer.release.rows import Rows
 
 # Photos whose vectors every function checks before it serves: each costs a cold start one
 # inference.
@@ -61,11 +62,12 @@ def build_release(
     recall: float = DEFAULT_RECALL,
     questions: Questions,
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
+    rows: Rows | None = None,
 ) -> LocalRelease:
     """Write a release, tried as a function would try it, into an existing, empty folder.
 
     Args: as `publish`; `catalog` holds only what is to be found, `images` takes photos, `questions`
-        tune the index and calibrate the scores.
+        tune the index and calibrate the scores, `rows` takes index and catalogue.
 
     Raises:
         PublishError: a photo cannot be read, or the release would not serve.
@@ -87,6 +89,7 @@ def build_release(
             queries=customers,
             answerable=answerable,
             false_match_rate=false_match_rate,
+            rows=rows,
         )
     except ReleaseError as error:
         raise PublishError(f"The release would not serve. {error.message}") from error

@@ -14,6 +14,7 @@ from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice
 from trainer.release.publish import publish
+from trainer.release.rows import Rows
 from trainer.training.run import Run
 
 # Below the run, apart from what training found unreadable in its own catalogue.
@@ -30,6 +31,7 @@ def publish_run(
     on_bad_photo: OnBadPhoto = "skip",
     recall: float = DEFAULT_RECALL,
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
+    rows: Rows | None = None,
 ) -> str:
     """Publish a run's last checkpoint, to find the products of a catalogue.
 
@@ -44,7 +46,7 @@ def publish_run(
         image_base_url: where <root>/images is public; None: the function gives the photos out.
         precision: as for `publish`.
         on_bad_photo: "skip" lists unreadable photos in the run's release/; "fail" raises.
-        recall, false_match_rate: as for `publish`.
+        recall, false_match_rate, rows: as for `publish`.
 
     Returns:
         The release's id, now the current one.
@@ -69,6 +71,7 @@ def publish_run(
         recall=recall,
         unseen=unseen_products(run, catalog),
         false_match_rate=false_match_rate,
+        rows=rows,
     )
     _keep_calibration(run, file_suffix(run, catalog), open_storage(root), release_id)
     return release_id

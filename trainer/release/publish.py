@@ -15,6 +15,7 @@ from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice
 from trainer.release.publication import build_and_publish, open_root
 from trainer.release.questions import choose_questions
+from trainer.release.rows import Rows
 
 
 def publish(
@@ -30,6 +31,7 @@ def publish(
     recall: float = DEFAULT_RECALL,
     unseen: Collection[str] = (),
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
+    rows: Rows | None = None,
 ) -> str:
     """Build a release, upload it, and make it the current one.
 
@@ -53,6 +55,7 @@ def publish(
             are calibrated with their photos.
         false_match_rate: share of photos of products that are not in the catalogue whose first
             result may count as a confident match, above 0, below 1.
+        rows: where index and catalogue go; None: into the release's files.
 
     Returns:
         The release's id.
@@ -87,6 +90,7 @@ def publish(
             recall=recall,
             questions=choose_questions(catalog, gallery, unseen),
             false_match_rate=false_match_rate,
+            rows=rows,
         )
 
-    return build_and_publish(storage, pointer, build)
+    return build_and_publish(storage, pointer, build, rows)

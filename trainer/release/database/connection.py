@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from function.postgres.connection import Database as Reading
 from trainer.errors import DatabaseError
 from trainer.progress import console
 
@@ -78,6 +79,16 @@ class Database:
                 yield connection
         finally:
             connection.close()
+
+    def reading(self) -> Reading:
+        """Return the same database as a function asks it, but at the host that takes writes.
+
+        What was loaded a moment ago, a replica may lack still. It is to be closed.
+        """
+        from psycopg.conninfo import make_conninfo
+
+        address = make_conninfo(self.address, target_session_attrs="read-write")
+        return Reading(address, connections=1)
 
     @contextmanager
     def telling(self, connection: "Connection[Any]") -> Iterator[None]:

@@ -11,8 +11,12 @@ from jaxtyping import Float32, Int64
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from function.manifest import Counts
+from function.manifest import Counts, IndexSetting
+from function.postgres.catalog import PostgresCatalog
+from function.postgres.connection import Database as Reading
+from function.postgres.index import PostgresIndex
 from function.postgres.schema import ACCESS_METHODS, AVAILABLE_EXTENSIONS, AccessMethod, tables
+from function.postgres.tables import Tables
 from function.postgres.writing import Writer
 from trainer.errors import DatabaseError, PublishError
 from trainer.progress import console, progress_bar
@@ -46,14 +50,18 @@ class LoadedRelease:
         connection: what loaded it, and keeps others from taking it for abandoned.
         name: of its namespace until it is in place.
         method: of its vectors' index.
+        dim: length of its vectors.
         counts: of products and photos.
+        reading: the same database, as a function asks it.
     """
 
     database: Database
     connection: Connection[Any]
     name: str
     method: AccessMethod
+    dim: int
     counts: Counts
+    reading: Reading
     _held: ExitStack
 
     def __enter__(self) -> "LoadedRelease":
@@ -76,6 +84,15 @@ class LoadedRelease:
     def megabytes(self) -> float:
         """Of its tables and indexes."""
         return namespaces.size_of(self.connection, [self.name]) / 1e6
+
+    def index(self, setting: IndexSetting) -> PostgresIndex:
+        """Return its index, as a function searches it with that setting."""
+        tables = Tables(self.reading, self.name)
+        return PostgresIndex(tables, self.method, self.dim, self.counts, setting)
+
+    def catalog(self) -> PostgresCatalog:
+        """Return its catalogue, as a function reads it."""
+        return PostgresCatalog(Tables(self.reading, self.name), self.counts)
 
     def put_in_place(self, release_id: str) -> None:
         """Let functions find it as that release; a primary that is lost meanwhile is waited for.
@@ -172,7 +189,11 @@ def _loaded(
             raise PublishError("Expected photos to load; found none.")
         build_indexes(connection, database, name, method, options=options)
         namespaces.complete(connection, name, method, dim, counts)
-        return LoadedRelease(database, connection, name, method, counts, stack.pop_all())
+        reading = database.reading()
+        stack.callback(reading.close)
+        return LoadedRelease(
+            database, connection, name, method, dim, counts, reading, stack.pop_all()
+        )
 
 
 def _add(writer: Writer, contents: Contents) -> Iterator[tuple[Numbers, Vectors]]:

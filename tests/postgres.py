@@ -113,6 +113,10 @@ class PostgresServer:
         assert self._process is not None
         return self._process.pid
 
+    def children(self) -> list[int]:
+        """Its processes, one for each connection among them."""
+        return _children_of(self.pid)
+
     def log(self) -> str:
         return (self.folder / "log.txt").read_text()
 
@@ -134,7 +138,7 @@ class PostgresServer:
     def kill(self) -> None:
         """SIGKILL all of it, as a machine that loses its power would."""
         assert self._process is not None
-        children = _children(self._process.pid)
+        children = self.children()
         self._process.kill()
         for child in children:
             with suppress(ProcessLookupError):
@@ -183,7 +187,7 @@ class PostgresServer:
         return True
 
 
-def _children(pid: int) -> list[int]:
+def _children_of(pid: int) -> list[int]:
     listed = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
     return [int(child) for child in listed.stdout.split()]
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DeadlineExceeded, ReleaseError, Unavailable
 from ..telemetry import log
@@ -29,6 +29,8 @@ _TRIES = 3
 _CONNECT_SECONDS = 2
 # A caller waits so long for a connection while there is none, and is told to come again.
 _POOL_SECONDS = 2.5
+# And for so long no further caller waits for one.
+_AWAY_SECONDS, _MOMENT_SECONDS = 1.0, 0.02
 # From then on a pool has given up, and the next caller makes it try again at once.
 _RECONNECT_SECONDS = 1.0
 # So that a replica that came back, or was added, gets its share of them.
@@ -66,20 +68,13 @@ class Database:
     """
 
     def __init__(self, address: str, connections: int) -> None:
-        self._address = address
-        self._connections = connections
-        self._lock = threading.Lock()
-        self._pool: ConnectionPool[Any] | None = None
+        self._pooled = _Pooled(address, connections)
         self._deadline = math.inf
 
-    def __repr__(self) -> str:
-        return "Database()"
-
-    def until(self, deadline: float) -> Self:
+    def until(self, deadline: float) -> "Database":
         """Return the same database, which gives up at a time of `time.monotonic`."""
-        self._opened()
-        other = object.__new__(type(self))
-        other.__dict__ |= self.__dict__ | {"_deadline": deadline}
+        other = object.__new__(Database)
+        other._pooled, other._deadline = self._pooled, deadline
         return other
 
     def ask(self, text: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
@@ -108,23 +103,20 @@ class Database:
     @contextmanager
     def connection(self) -> "Iterator[Connection[Any]]":
         """Hold a connection, in autocommit, for what writes; raises as `ask_all`, or psycopg's."""
-        with self._opened().connection(timeout=_POOL_SECONDS) as connection:
+        with self._pooled.pool().connection(timeout=_POOL_SECONDS) as connection:
             yield connection
 
     def close(self) -> None:
         """End the connections."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
+        self._pooled.close()
 
     def _tried[T](self, work: "Callable[[Any], T]") -> T:
-        pool = self._opened()
+        pool = self._pooled.pool()
         import psycopg
         from psycopg_pool import PoolClosed, PoolTimeout
 
         for left in reversed(range(_TRIES)):
-            seconds = min(_POOL_SECONDS, self._deadline - time.monotonic())
+            seconds = min(self._pooled.patience(), self._deadline - time.monotonic())
             if seconds <= 0:
                 raise _too_late()
             try:
@@ -133,7 +125,7 @@ class Database:
             except (PoolTimeout, PoolClosed):
                 if time.monotonic() >= self._deadline:
                     raise _too_late() from None
-                log("WARNING", "The database is away: no connection could be made.")
+                self._pooled.miss()
                 raise _away() from None
             except psycopg.errors.QueryCanceled:
                 raise _too_late() from None
@@ -157,13 +149,38 @@ class Database:
                 pool.drain()
         raise _away()
 
-    def _opened(self) -> "ConnectionPool[Any]":
-        if self._pool is not None:
-            return self._pool
+
+class _Pooled:
+    """The connections, made when the first is asked for, and whether there are any to be had."""
+
+    def __init__(self, address: str, connections: int) -> None:
+        self._address = address
+        self._connections = connections
+        self._lock = threading.Lock()
+        self._pool: ConnectionPool[Any] | None = None
+        self._away_until = -math.inf
+
+    def pool(self) -> "ConnectionPool[Any]":
         with self._lock:
             if self._pool is None:
                 self._pool = _open(self._address, self._connections)
             return self._pool
+
+    def patience(self) -> float:
+        """How long to wait for a connection, in seconds."""
+        return _MOMENT_SECONDS if time.monotonic() < self._away_until else _POOL_SECONDS
+
+    def miss(self) -> None:
+        """Take note that none was to be had."""
+        if time.monotonic() >= self._away_until:
+            log("WARNING", "The database is away: no connection could be made.")
+        self._away_until = time.monotonic() + _AWAY_SECONDS
+
+    def close(self) -> None:
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
 
 def _open(address: str, connections: int) -> "ConnectionPool[Any]":

@@ -46,8 +46,9 @@ lock: $(filter .cache/%,$(UV))  ## write the locks anew from pyproject.toml; UPG
 demo: setup  ## photos, training, release and a running shop window at 127.0.0.1:8080
 	.venv/bin/lookalike demo $(DEMO)
 
+# Files side by side: most wait for servers and browsers, and each file makes what it needs.
 test: browser  ## pass the tests
-	.venv/bin/pytest $(TESTS)
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TESTS)
 
 test-slow: browser  ## pass those that would make the others wait: all states of the page, the API's description
 	.venv/bin/pytest -m slow $(TESTS)

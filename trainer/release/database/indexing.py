@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.errors import Diagnostic
 from psycopg.sql import SQL, Identifier
 
-from function.postgres.schema import AccessMethod, indexes
+from function.postgres.schema import SCANN, AccessMethod, indexes
 from trainer.progress import console, progress_bar
 from trainer.release.database.connection import Database
 
@@ -20,6 +20,8 @@ KEYS = ("terms", "products", "photos")
 _VECTORS = "vectors"
 
 _POLL_SECONDS = 0.5
+
+_TWO_LEVELS_ROWS = 10_000_000
 
 # Blocks are what a build is told in before it knows its rows, and some are in nothing else.
 _PROGRESS = """
@@ -34,6 +36,19 @@ def make_keys(connection: Connection[Any], loading: str, method: AccessMethod) -
     statements = indexes(loading, method)
     for key in KEYS:
         connection.execute(statements[key].encode())
+
+
+def default_options(method: AccessMethod, rows: int) -> str:
+    """Return the options of an index over so many vectors.
+
+    A graph has the server's own. AlloyDB's tree asks for the number of its leaves: these are what
+    its documentation advises, one level of them up to ten million rows and two above.
+    """
+    if method is not SCANN:
+        return ""
+    if rows <= _TWO_LEVELS_ROWS:
+        return f"num_leaves = {max(1, round(rows ** (1 / 2)))}"
+    return f"num_leaves = {round(rows ** (2 / 3))}, max_num_levels = 2"
 
 
 def build_indexes(

@@ -24,7 +24,7 @@ from trainer.release.contents import Contents
 from trainer.release.copies import same_pictures
 from trainer.release.database import namespaces
 from trainer.release.database.connection import OUTAGE_SECONDS, Database, Lost
-from trainer.release.database.indexing import build_indexes, make_keys
+from trainer.release.database.indexing import build_indexes, default_options, make_keys
 
 type Numbers = Int64[np.ndarray, " rows"]
 type Vectors = Float32[np.ndarray, "rows dim"]
@@ -146,7 +146,8 @@ def load_release(
         dim: length of the vectors.
         rows: how many photos there are, for the progress that is shown.
         witness: told of every row; of all again where the primary is lost.
-        options: of the vectors' index, as for `function.postgres.schema.indexes`.
+        options: of the vectors' index, as for `function.postgres.schema.indexes`; "": those of
+            `default_options`.
 
     Raises:
         DatabaseError: as `check_database`, or the database is full or refuses a row.
@@ -187,6 +188,7 @@ def _loaded(
         counts = writer.finish()
         if not counts.images:
             raise PublishError("Expected photos to load; found none.")
+        options = options or default_options(method, counts.images)
         build_indexes(connection, database, name, method, options=options)
         namespaces.complete(connection, name, method, dim, counts)
         reading = database.reading()

@@ -10,13 +10,14 @@ import pytest
 from function.catalog import ImageRow, Product
 from function.manifest import Counts
 from function.postgres import writing
-from function.postgres.schema import HNSW
+from function.postgres.schema import HNSW, SCANN
 from tests.postgres import PostgresServer
 from trainer.errors import DatabaseError, PublishError
 from trainer.release.contents import Contents
 from trainer.release.copies import Signatures
 from trainer.release.database import namespaces
 from trainer.release.database.connection import database_at
+from trainer.release.database.indexing import default_options
 from trainer.release.database.release import LoadedRelease, check_database, load_release
 
 DIM = 8
@@ -225,6 +226,12 @@ def test_a_connection_that_is_lost_is_made_again_and_all_is_loaded(
         loaded.connection.close()
         loaded.put_in_place("of-another-connection")
     assert namespaces_of(database_url) == {"of-another-connection"}
+
+
+def test_a_tree_is_given_the_leaves_that_it_asks_for_and_a_graph_nothing() -> None:
+    assert default_options(HNSW, 1_000_000_000) == ""
+    assert default_options(SCANN, 1_000_000) == "num_leaves = 1000"
+    assert default_options(SCANN, 1_000_000_000) == "num_leaves = 1000000, max_num_levels = 2"
 
 
 def test_nothing_to_load_is_told_and_leaves_nothing_in_the_way(database_url: str) -> None:

@@ -115,6 +115,7 @@ class Database:
         import psycopg
         from psycopg_pool import PoolClosed, PoolTimeout
 
+        connection: Any = None
         for left in reversed(range(_TRIES)):
             seconds = min(self._pooled.patience(), self._deadline - time.monotonic())
             if seconds <= 0:
@@ -145,8 +146,9 @@ class Database:
                 _tell(error)
                 if not left:
                     raise _away() from None
-                # What shares its fate is not to be handed out first.
-                pool.drain()
+                if connection.broken:
+                    # What shares its fate is not to be handed out first.
+                    pool.drain()
         raise _away()
 
 
@@ -213,7 +215,6 @@ def _open(address: str, connections: int) -> "ConnectionPool[Any]":
         max_size=connections,
         reconnect_timeout=_RECONNECT_SECONDS,
         max_lifetime=_LIFETIME_SECONDS,
-        num_workers=1,
         open=True,
     )
 

@@ -35,6 +35,9 @@ type Witness = Callable[[Numbers, Vectors], None]
 # The first with all that is asked of it, as the server tells its version.
 _OLDEST_SERVER = 14_00_00
 
+# The first whose searches go on where a filter left out what was near.
+_OLDEST_PGVECTOR = (0, 8)
+
 # Where the primary is lost all is loaded anew, so often: nothing is embedded again for it.
 _ATTEMPTS = 3
 
@@ -219,8 +222,21 @@ def _method(connection: Connection[Any]) -> AccessMethod:
                     Identifier(method.extension)
                 )
             )
+            _check_pgvector(connection)
             return method
     raise DatabaseError(
         f"Expected a PostgreSQL with one of the extensions {', '.join(wanted)}; it offers none. "
         "pgvector is the first of its package's names: postgresql-16-pgvector and the like."
     )
+
+
+def _check_pgvector(connection: Connection[Any]) -> None:
+    ((found,),) = connection.execute(
+        "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+    ).fetchall()
+    if tuple(map(int, found.split(".")[:2])) < _OLDEST_PGVECTOR:
+        expected = ".".join(map(str, _OLDEST_PGVECTOR))
+        raise DatabaseError(
+            f"Expected pgvector {expected} or newer in the database; found {found}. Where the "
+            "server has a newer one: ALTER EXTENSION vector UPDATE"
+        )

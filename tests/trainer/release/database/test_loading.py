@@ -15,7 +15,6 @@ from tests.postgres import PostgresServer
 from trainer.errors import DatabaseError, PublishError
 from trainer.release.contents import Contents
 from trainer.release.copies import Signatures
-from trainer.release.database import namespaces
 from trainer.release.database.connection import database_at
 from trainer.release.database.indexing import default_options
 from trainer.release.database.release import LoadedRelease, check_database, load_release
@@ -272,10 +271,14 @@ def test_a_role_that_may_not_make_namespaces_is_refused_at_once(
     assert namespaces_of(database_url) == set()
 
 
-def test_a_server_without_pgvector_is_told(postgres: PostgresServer, database_url: str) -> None:
+def test_pgvector_is_created_where_it_is_offered_and_refused_where_it_is_too_old(
+    database_url: str,
+) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DROP EXTENSION vector")
-    with load(database_url, [contents([("a", "1")])]) as loaded:
-        # It offers it, so it was created.
-        assert loaded.method is HNSW
-    assert namespaces.index_id(loaded.name) == loaded.index_id
+        with load(database_url, [contents([("a", "1")])]) as loaded:
+            assert loaded.method is HNSW
+        # As a server tells it whose packages were never updated.
+        connection.execute("UPDATE pg_extension SET extversion = '0.7.4' WHERE extname = 'vector'")
+    with pytest.raises(DatabaseError, match=r"Expected pgvector 0\.8 or newer .* found 0\.7\.4"):
+        check_database(database_at(database_url))

@@ -84,9 +84,10 @@ def rank_products[Allowed](
         while True:
             hits = _nearest(index, vectors, k, allowed)
             keep = hits.scores >= score_threshold
-            found = _grouped(hits.at(keep), depth, collapse_duplicates)
+            is_cut = not keep.all()
+            found = _grouped(hits.at(keep) if is_cut else hits, depth, collapse_duplicates)
             # There are no more rows; or some below the threshold are here, so all above it are.
-            if len(found) == depth or len(hits.rows) < k or not keep.all():
+            if len(found) == depth or len(hits.rows) < k or is_cut:
                 break
             k *= _MORE_ROWS
         for item in found:

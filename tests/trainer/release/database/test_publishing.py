@@ -68,6 +68,8 @@ def test_verification_counts_the_rows(
     monkeypatch.setenv("LOOKALIKE_DATABASE", database_url)
     main(["releases", "verify", "--root", str(tmp_path), "--json"])
     assert json.loads(capsys.readouterr().out)[0]["problems"] == []
+    main(["releases", "promote", release_id, "--root", str(tmp_path), "--json"])
+    assert json.loads(capsys.readouterr().out)["after"] == release_id
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT set_config('search_path', %s, false)", [f'"{release_id}"'])
         connection.execute("DELETE FROM image WHERE number = 3")

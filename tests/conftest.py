@@ -14,20 +14,9 @@ settings.load_profile("unhurried")
 # Array shapes written as types are checked at every call while tests run.
 install_import_hook("trainer", "beartype.beartype")
 
-# The GCS emulator, PostgreSQL, releases, a browser, the function, its page and its client.
-pytest_plugins = [
-    f"tests.{name}"
-    for name in (
-        "gcs",
-        "postgres",
-        "releases",
-        "many_releases",
-        "browser",
-        "server",
-        "pages",
-        "clients",
-    )
-]
+# The GCS emulator, PostgreSQL, a Ray cluster, releases, a browser, the function, its page, its client.
+_PLUGINS = "gcs postgres ray_cluster releases many_releases browser server pages clients"
+pytest_plugins = [f"tests.{name}" for name in _PLUGINS.split()]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

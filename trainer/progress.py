@@ -1,5 +1,6 @@
 """Progress bars on stderr: what runs, how far, how fast, how long still."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,10 +17,10 @@ from rich.progress import (
 from rich.text import Text
 
 # A notebook says that it is a terminal and shows each movement of a bar on a line of its own; the
-# bars that are made for it need packages of theirs.
-console = Console(
-    stderr=True, force_jupyter=False, force_terminal=None if sys.stderr.isatty() else False
-)
+# bars that are made for it need packages of theirs. Rich's TTY_COMPATIBLE says that what is written
+# comes to a terminal in the end.
+_terminal = sys.stderr.isatty() or "TTY_COMPATIBLE" in os.environ
+console = Console(stderr=True, force_jupyter=False, force_terminal=None if _terminal else False)
 
 
 class Task(Protocol):

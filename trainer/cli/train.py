@@ -3,23 +3,24 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import tyro
 
-from function.errors import FunctionError
 from trainer import experiments
 from trainer.cli.options import OnBadPhoto, TrackerName, named_experiment
 from trainer.cli.output import print_json
-from trainer.errors import PeersUnreachable
+from trainer.errors import PeersUnreachable, TrainingError
+from trainer.extras import require
 from trainer.progress import console
 from trainer.training.allocation import keep_freed_memory
 from trainer.training.determinism import compute_deterministically
 from trainer.training.experiment import Experiment
 from trainer.training.supervisor import PEER_LOST_STATUS, supervise
 
-type Distributed = Literal["auto", "on", "off"]
+type Distributed = Literal["auto", "on", "off", "ray"]
 
 # Set for the process that trains, by the one that watches it.
 _SUPERVISED = "LOOKALIKE_SUPERVISED"
@@ -44,11 +45,19 @@ class Train:
     experiment: str = "default"
     """A named experiment to start from."""
     distributed: Distributed = "auto"
-    """Train with the other hosts of this TPU slice, GKE or Slurm job: where there are any, must, or
-    never. Elsewhere JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID name them."""
+    """Train with the other hosts of this TPU slice, GKE or Slurm job: where there are any (auto),
+    must (on), or never (off); elsewhere JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
+    JAX_PROCESS_ID name them. Or have a Ray cluster train, of which this machine is a node (ray);
+    catalogue and run must lie where all its nodes reach them."""
     restarts: int = 0
     """Start again, this often at most, when training is killed or another host is lost; on all
     hosts alike, so that they go on from the last checkpoint together."""
+    ray_address: str | None = None
+    """The head of the Ray cluster, host:port; else RAY_ADDRESS, or the cluster of this machine."""
+    ray_workers: int | None = None
+    """How many of its nodes train, one process on each: 2; a node more is a spare."""
+    ray_resources: dict[str, float] = field(default_factory=dict)
+    """What each of these nodes must have, in Ray's names, as: CPU 8 GPU 1. Without, a CPU."""
     deterministic: bool = False
     """Ask XLA for the same bits on every run on GPUs too, so that an interrupted training ends as
     one that was not. It costs speed: kernels whose sums vary are left out, and none is chosen by
@@ -64,21 +73,29 @@ class Train:
 
     def __call__(self) -> None:
         """Train, or go on training."""
-        if self.restarts and _SUPERVISED not in os.environ:
+        if self.restarts and self.distributed != "ray" and _SUPERVISED not in os.environ:
             command = [sys.executable, "-m", "trainer", *self.command_line]
             sys.exit(supervise(command, self.restarts, {**os.environ, _SUPERVISED: "1"}))
         if self.deterministic:
             compute_deterministically()
+        if self.distributed == "ray":
+            self._train_on_ray()
+        elif self.ray_address or self.ray_resources or self.ray_workers is not None:
+            raise TrainingError("--ray-… options are for --distributed ray; found them without.")
+        else:
+            self._train(self.distributed)
+
+    def _train(self, distributed: Literal["auto", "on", "off"]) -> None:
         keep_freed_memory()
         import jax
 
         from trainer.data.catalog import open_catalog
-        from trainer.training.distributed import connect, is_primary
+        from trainer.training.distributed import MAY_PASS, connect, is_primary
         from trainer.training.loop import train
 
         catalog = open_catalog(self.catalog)
         try:
-            connect(self.distributed)
+            connect(distributed)
         except PeersUnreachable as error:
             console.print(f"[red]✗[/] {error}", soft_wrap=True, highlight=False)
             sys.exit(PEER_LOST_STATUS)
@@ -91,7 +108,7 @@ class Train:
                 trackers=self.trackers,
                 profile=self.profile,
             )
-        except (jax.errors.JaxRuntimeError, PeersUnreachable, FunctionError, OSError) as error:
+        except MAY_PASS as error:
             if jax.process_count() == 1:
                 raise
             # Most likely another process is gone, or the storage was away for a moment. Leaving in
@@ -101,6 +118,36 @@ class Train:
             os._exit(PEER_LOST_STATUS)
         if self.json and is_primary():
             print_json(summary.to_dict())
+
+    def _train_on_ray(self) -> None:
+        require("ray.train", "ray", "Training on Ray")
+        from trainer.training.on_ray import Crew, train_on_ray
+        from trainer.training.ray_worker import Task
+
+        weights = self.settings.weights
+        task = Task(
+            catalog=_absolute(self.catalog),
+            run=_absolute(self.run),
+            experiment=replace(self.settings, weights=weights and weights.absolute()),
+            on_bad_photo=self.on_bad_photo,
+            trackers=self.trackers,
+            profile=self.profile,
+        )
+        crew = Crew(
+            address=self.ray_address,
+            workers=2 if self.ray_workers is None else self.ray_workers,
+            resources=self.ray_resources,
+            restarts=self.restarts,
+            environment={"XLA_FLAGS": os.environ["XLA_FLAGS"]} if self.deterministic else {},
+        )
+        summary = train_on_ray(task, crew)
+        if self.json:
+            print_json(summary.to_dict())
+
+
+def _absolute(location: str) -> str:
+    """A path as other processes see it; gs:// as it is."""
+    return location if "://" in location else str(Path(location).absolute())
 
 
 def train_command(argv: Sequence[str]) -> type[Train]:

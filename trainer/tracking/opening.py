@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from importlib import import_module
 from typing import Any, Literal
 
 from function.storage import Storage
-from trainer.errors import LookalikeError
+from trainer.extras import require
 from trainer.tracking.background import Background
 from trainer.tracking.curves import CurvesFile
 from trainer.tracking.tensorboard import TensorBoard
@@ -24,12 +23,12 @@ def check_trackers(names: Sequence[TrackerName]) -> None:
         LookalikeError: a tracker's package is not installed, or it is told of no account or server.
     """
     if "wandb" in names:
-        _require("wandb", "wandb")
+        require("wandb", "wandb", "Curves for wandb")
         from trainer.tracking.weights_and_biases import require_login
 
         require_login()
     if "mlflow" in names:
-        _require("mlflow.tracking", "mlflow")
+        require("mlflow.tracking", "mlflow", "Curves for mlflow")
         from trainer.tracking.mlflow import require_server
 
         require_server()
@@ -95,13 +94,3 @@ class Trackers(Tracker):
         with ExitStack() as stack:
             for tracker in reversed(self._trackers):
                 stack.callback(tracker.close, failed=failed)
-
-
-def _require(module: str, extra: str) -> None:
-    try:
-        import_module(module)
-    except ImportError as error:
-        raise LookalikeError(
-            f"Curves for {extra}: expected its package, found none ({error}). "
-            f'Install it with: make setup EXTRAS="{extra}"'
-        ) from error

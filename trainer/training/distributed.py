@@ -4,16 +4,22 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from function.errors import FunctionError
 from trainer.errors import LookalikeError, PeersUnreachable, TrainingError
 from trainer.progress import console
 
 Distributed = Literal["auto", "on", "off"]
+
+MAY_PASS = (jax.errors.JaxRuntimeError, PeersUnreachable, FunctionError, OSError)
+"""What ends one process of several, most likely for the loss of another or of the storage, and may
+not happen again: all begin anew from the last checkpoint."""
 
 # A host that was taken away is noticed within this, and the others leave to start again.
 HEARTBEAT_TIMEOUT_SECONDS = 30
@@ -23,7 +29,19 @@ _MESSAGE_BYTES = 4096
 _ADDRESS, _COUNT, _INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 
 
-def connect(mode: Distributed) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Which process this one is, where no environment says it."""
+
+    coordinator: str
+    """host:port of process 0, which listens nowhere else."""
+    processes: int
+    """How many there are."""
+    index: int
+    """Of this one, from 0."""
+
+
+def connect(mode: Distributed, place: Place | None = None) -> None:
     """Join the processes of this cluster; the chips of all then are those of one mesh.
 
     TPU slices, GKE and Slurm say themselves who belongs together. Elsewhere three environment
@@ -33,6 +51,7 @@ def connect(mode: Distributed) -> None:
 
     Args:
         mode: "off" stays alone; "on" must find a cluster; "auto" joins where there is one.
+        place: taken instead of what the surroundings say.
 
     Raises:
         TrainingError: "on", or a part of the environment, and no cluster.
@@ -43,11 +62,21 @@ def connect(mode: Distributed) -> None:
     # The loop tells all processes of a signal itself, within a step: see `StepMetrics.interrupted`.
     jax.config.update("jax_enable_preemption_service", False)  # type: ignore[no-untyped-call]
     try:
-        jax.distributed.initialize(
-            num_processes=_number(_COUNT),
-            process_id=_number(_INDEX),
-            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
-        )
+        if place is None:
+            jax.distributed.initialize(
+                num_processes=_number(_COUNT),
+                process_id=_number(_INDEX),
+                heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
+            )
+        else:
+            jax.distributed.initialize(
+                place.coordinator,
+                place.processes,
+                place.index,
+                cluster_detection_method="deactivate",
+                coordinator_bind_address=place.coordinator,
+                heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT_SECONDS,
+            )
     except ValueError as error:
         # What JAX raises on a machine that belongs to no cluster that it knows.
         if mode == "on" or any(name in os.environ for name in (_ADDRESS, _COUNT, _INDEX)):

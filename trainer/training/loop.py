@@ -1,6 +1,6 @@
 """Train: from a catalogue and an experiment to a run, however often it is interrupted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -75,6 +75,7 @@ def train(
     workers: int | None = None,
     trackers: Sequence[TrackerName] = ("tensorboard",),
     profile: bool = False,
+    interrupted_by: Callable[[], str | None] | None = None,
 ) -> RunSummary:
     """Train until the experiment's last step, from the run's last checkpoint if it has one.
 
@@ -94,6 +95,8 @@ def train(
         workers: threads that decode photos; None: one per processor.
         trackers: where curves go, beside the run's curves.jsonl.
         profile: write a trace of some steps into the run's `profile/`.
+        interrupted_by: asked before each step for the name of a signal that came, None as long as
+            none did; without it, this process's own signals count.
 
     Raises:
         ExperimentChanged: the run belongs to another experiment or catalogue.
@@ -145,7 +148,8 @@ def train(
             resize=resize_on(mesh),
         )
         train_step = make_step(experiment, config, mesh)
-        interrupted_by = held.enter_context(interruption())
+        if interrupted_by is None:
+            interrupted_by = held.enter_context(interruption())
         with (
             _trackers(told, run, experiment, batches.start_step + 1) as curves,
             profiler(_traces(run) if profile else None, batches.start_step) as trace,

@@ -15,6 +15,7 @@ import pytest
 
 from function.storage import open_storage
 from tests.ports import free_port
+from tests.trainer.training.hosts import environment_of
 from trainer.data.catalog import open_catalog
 from trainer.model.parameters import to_flat
 from trainer.tracking import read_curves
@@ -41,17 +42,6 @@ OPTIONS = {
     "memory_warmup_steps": 3,
     "average_decay": 0.9,
 }
-
-
-def environment_of(index: int, address: str) -> dict[str, str]:
-    """Makes a process one of two that meet at this address."""
-    return {
-        **os.environ,
-        "JAX_COORDINATOR_ADDRESS": address,
-        "JAX_COORDINATOR_BIND_ADDRESS": address,
-        "JAX_NUM_PROCESSES": "2",
-        "JAX_PROCESS_ID": str(index),
-    }
 
 
 class Pair:

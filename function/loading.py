@@ -161,6 +161,10 @@ def open_release(
     try:
         _expect(manifest, "embedder's embedding size", embedder.dim, "model.embedding_dim")
         _expect(manifest, "embedder's image size", embedder.image_size, "model.image_size")
+        if isinstance(index, FileIndex):
+            _expect(manifest, "index's embedding size", index.index.dim, "model.embedding_dim")
+            _expect(manifest, "index's rows", index.index.rows, "index.rows")
+        _expect(manifest, "catalogue's counts", index.count(), "counts")
         with stopwatch.stage("try"):
             pixels, _ = check_golden(embedder, release.part(GOLDEN), pacing.pause)
         loaded = SearchEngine(embedder, index, catalog, manifest)
@@ -204,16 +208,8 @@ def _open_files(
     pacing: Pacing,
     stopwatch: Stopwatch,
 ) -> tuple[VectorIndex[Any], Catalog]:
-    manifest = release.manifest
     index = _open_index(release, engine, held, pacing, stopwatch)
     catalog = open_catalog(release.part(CATALOG))
-    try:
-        _expect(manifest, "index's embedding size", index.dim, "model.embedding_dim")
-        _expect(manifest, "index's rows", index.rows, "index.rows")
-        _expect(manifest, "catalogue's counts", catalog.counts, "counts")
-    except BaseException:
-        catalog.close()
-        raise
     return FileIndex(index, catalog), catalog
 
 

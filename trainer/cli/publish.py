@@ -80,6 +80,8 @@ class Publish:
         if self.retune:
             raise LookalikeError("--retune is for --update: a full publication tunes the index.")
         with ExitStack() as stack:
+            # Before anything is read.
+            rows = stack.enter_context(_database_rows(self.index)) if self.index else None
             release_id = publish_run(
                 self.run,
                 open_catalog(self.catalog),
@@ -89,7 +91,7 @@ class Publish:
                 on_bad_photo=self.on_bad_photo,
                 recall=self.recall or DEFAULT_RECALL,
                 false_match_rate=self.false_match_rate or DEFAULT_FALSE_MATCH_RATE,
-                rows=stack.enter_context(_database_rows(self.index)) if self.index else None,
+                rows=rows,
             )
         tell_published(self.root, release_id, as_json=self.json)
 
@@ -136,7 +138,7 @@ class Publish:
 
 
 def _database_rows(address: str) -> "DatabaseRows":
-    """Check, before anything is read, that there is a database for the rows."""
+    """Check that there is a database for the rows."""
     from trainer.release.database.connection import database_at
 
     database = database_at(address)

@@ -1,4 +1,4 @@
-"""Releases in a test's PostgreSQL: empty tables, or those of a release of files."""
+"""Releases in a test's PostgreSQL: empty tables, those of a release of files, or published ones."""
 
 import shutil
 from contextlib import closing
@@ -15,6 +15,27 @@ from function.manifest import CATALOG, INDEX, MANIFEST, Counts, Manifest, parse_
 from function.postgres.schema import HNSW, SCHEMA_VERSION, indexes, namespace, tables
 from function.postgres.writing import Writer
 from function.release import release_prefix
+from tests.releases import IMAGE_SIZE, TinyRelease
+
+
+def schemas_in(url: str) -> set[str]:
+    """The schemas of a database, but for the server's own."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)'"
+        ).fetchall()
+    return {name for (name,) in found}
+
+
+def publish_tiny(tiny: TinyRelease, root: Path, url: str) -> str:
+    """Publish the tiny release's catalogue, with its rows in a database; the new release's id."""
+    # JAX takes seconds to import, and most tests of tables do without.
+    from trainer.release.database.connection import database_at
+    from trainer.release.database.rows import DatabaseRows
+    from trainer.release.publish import publish
+
+    with DatabaseRows(database_at(url)) as rows:
+        return publish(tiny.model, IMAGE_SIZE, tiny.catalog, str(root), evaluation={}, rows=rows)
 
 
 def make_tables(url: str, release_id: str, dim: int) -> None:

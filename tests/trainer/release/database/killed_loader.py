@@ -17,13 +17,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from function.catalog import open_catalog
 from function.manifest import CATALOG
 from function.postgres import writing
 from function.release import LocalRelease, fetch_release, read_pointer
 from function.storage import Storage, open_storage
+from tests.tables import schemas_in
 from trainer.release import publication
 from trainer.release.assembly import assemble_release
 from trainer.release.contents import Contents
@@ -94,11 +93,7 @@ def publish(url: str, root: Path, source: LocalRelease) -> None:
 def left(url: str, storage: Storage) -> dict[str, Any]:
     """What a reader of the root sees, and what lies in the database."""
     pointer = read_pointer(storage)
-    with psycopg.connect(url) as connection:
-        found = connection.execute(
-            "SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema|public)'"
-        ).fetchall()
-    return {"current": pointer and pointer.release_id, "schemas": sorted(name for (name,) in found)}
+    return {"current": pointer and pointer.release_id, "schemas": sorted(schemas_in(url))}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from function.manifest import Counts
 from function.postgres import writing
 from function.postgres.schema import HNSW, SCANN
 from tests.postgres import PostgresServer
+from tests.tables import schemas_in
 from trainer.errors import DatabaseError, PublishError
 from trainer.release.contents import Contents
 from trainer.release.copies import Signatures
@@ -47,12 +48,6 @@ def ask(loaded: LoadedRelease, question: LiteralString, name: str = "") -> list[
     path = f'"{name or loaded.name}", public'
     connection.execute("SELECT set_config('search_path', %s, false)", [path])
     return connection.execute(question).fetchall()
-
-
-def namespaces_of(url: str) -> set[str]:
-    with psycopg.connect(url) as connection:
-        found = connection.execute("SELECT nspname FROM pg_namespace").fetchall()
-    return {name for (name,) in found if not name.startswith(("pg_", "information_", "public"))}
 
 
 def test_rows_products_and_terms_are_those_of_the_contents(database_url: str) -> None:
@@ -175,9 +170,9 @@ def test_a_release_is_seen_under_its_name_when_it_is_whole_and_not_before(
 ) -> None:
     release_id = "20261120T090000.000Z-abc"
     with load(database_url, [contents([("a", "1"), ("b", "1")])]) as loaded:
-        assert namespaces_of(database_url) == {loaded.name}
+        assert schemas_in(database_url) == {loaded.name}
         loaded.put_in_place(release_id)
-        assert namespaces_of(database_url) == {release_id}
+        assert schemas_in(database_url) == {release_id}
         said = ask(
             loaded, "SELECT access_method, dim, products, images, index_id FROM release", release_id
         )
@@ -195,11 +190,11 @@ def test_what_a_loader_that_is_gone_left_behind_goes_and_what_one_at_work_has_st
 ) -> None:
     with load(database_url, [contents([("a", "1")])]) as gone:
         pass
-    assert namespaces_of(database_url) == {gone.name}
+    assert schemas_in(database_url) == {gone.name}
     with load(database_url, [contents([("a", "1")])]) as first:
-        assert namespaces_of(database_url) == {first.name}
+        assert schemas_in(database_url) == {first.name}
         with load(database_url, [contents([("a", "1")])]) as second:
-            assert namespaces_of(database_url) == {first.name, second.name}
+            assert schemas_in(database_url) == {first.name, second.name}
 
 
 def test_a_connection_that_is_lost_is_made_again_and_all_is_loaded(
@@ -224,7 +219,7 @@ def test_a_connection_that_is_lost_is_made_again_and_all_is_loaded(
         assert loaded.counts == Counts(products=2, images=2)
         loaded.connection.close()
         loaded.put_in_place("of-another-connection")
-    assert namespaces_of(database_url) == {"of-another-connection"}
+    assert schemas_in(database_url) == {"of-another-connection"}
 
 
 def test_a_tree_is_given_the_leaves_that_it_asks_for_and_a_graph_nothing() -> None:
@@ -268,7 +263,7 @@ def test_a_role_that_may_not_make_namespaces_is_refused_at_once(
         finally:
             connection.execute("DROP ROLE reader")
     check_database(database_at(database_url))
-    assert namespaces_of(database_url) == set()
+    assert schemas_in(database_url) == set()
 
 
 def test_pgvector_is_created_where_it_is_offered_and_refused_where_it_is_too_old(

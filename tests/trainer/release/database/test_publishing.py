@@ -10,28 +10,17 @@ import pytest
 from function.manifest import CATALOG, INDEX
 from function.release import read_manifest, read_pointer, release_prefix
 from function.storage import open_storage
-from tests.releases import IMAGE_SIZE, TinyRelease
+from tests.releases import TinyRelease
+from tests.tables import publish_tiny, schemas_in
 from trainer.cli import main
 from trainer.data.changes import open_changes
 from trainer.errors import DatabaseError, PublishError, RegistryError
 from trainer.release.database.connection import database_at
 from trainer.release.database.release import check_database
 from trainer.release.database.rows import DatabaseRows
-from trainer.release.publish import publish
 from trainer.release.registry.pruning import plan_pruning, prune
 from trainer.release.registry.verification import verify_release
 from trainer.release.update import update
-
-
-def publish_tiny(tiny: TinyRelease, root: Path, url: str) -> str:
-    with DatabaseRows(database_at(url)) as rows:
-        return publish(tiny.model, IMAGE_SIZE, tiny.catalog, str(root), evaluation={}, rows=rows)
-
-
-def schemas(url: str) -> set[str]:
-    with psycopg.connect(url) as connection:
-        found = connection.execute("SELECT nspname FROM pg_namespace").fetchall()
-    return {name for (name,) in found if not name.startswith(("pg_", "information_", "public"))}
 
 
 def test_a_published_release_has_its_rows_in_the_database_and_the_rest_on_storage(
@@ -50,11 +39,12 @@ def test_a_published_release_has_its_rows_in_the_database_and_the_rest_on_storag
     assert manifest.model == original.model
     names = storage.list(release_prefix(release_id))
     assert not [name for name in names if f"/{INDEX}/" in name or name.endswith(CATALOG)]
-    assert schemas(database_url) == {release_id}
+    assert schemas_in(database_url) == {release_id}
     verified = verify_release(storage, database=database_at(database_url))
     assert verified.problems == ()
 
 
+@pytest.mark.slow
 def test_verification_counts_the_rows(
     tiny_release: TinyRelease,
     database_url: str,
@@ -81,6 +71,7 @@ def test_verification_counts_the_rows(
     assert "expected a valid index image_embedding; found none" in told
 
 
+@pytest.mark.slow
 def test_pruning_takes_the_rows_with_the_release(
     tiny_release: TinyRelease, database_url: str, tmp_path: Path
 ) -> None:
@@ -94,10 +85,11 @@ def test_pruning_takes_the_rows_with_the_release(
     assert plan.in_database_size > 0
     assert not plan.images
     prune(storage, plan, database)
-    assert schemas(database_url) == {*published[1:]}
+    assert schemas_in(database_url) == {*published[1:]}
     assert verify_release(storage, database=database).problems == ()
 
 
+@pytest.mark.slow
 def test_rows_that_were_shown_before_a_publisher_died_go_with_what_it_left_on_storage(
     tiny_release: TinyRelease,
     database_url: str,
@@ -119,14 +111,15 @@ def test_rows_that_were_shown_before_a_publisher_died_go_with_what_it_left_on_st
     pointer = read_pointer(storage)
     assert pointer is not None
     assert pointer.release_id == whole
-    (left,) = schemas(database_url) - {whole}
+    (left,) = schemas_in(database_url) - {whole}
     later = datetime.now(UTC) + timedelta(days=3)
     plan = plan_pruning(storage, now=later, database=database)
     assert plan.in_database == (left,)
     prune(storage, plan, database)
-    assert schemas(database_url) == {whole}
+    assert schemas_in(database_url) == {whole}
 
 
+@pytest.mark.slow
 def test_an_update_of_a_release_in_a_database_is_refused(
     tiny_release: TinyRelease, database_url: str, tmp_path: Path
 ) -> None:

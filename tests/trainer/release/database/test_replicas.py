@@ -12,14 +12,13 @@ import pytest
 from function.storage import open_storage
 from tests.answers import PHOTO
 from tests.postgres import PostgresPair
-from tests.releases import IMAGE_SIZE, TinyRelease
+from tests.releases import TinyRelease
 from tests.server import RunningFunction, run_function
+from tests.tables import publish_tiny
 from tests.waiting import eventually
 from trainer.errors import DatabaseError
 from trainer.release.database.connection import database_at
 from trainer.release.database.release import check_database
-from trainer.release.database.rows import DatabaseRows
-from trainer.release.publish import publish
 from trainer.release.registry.verification import verify_release
 
 CLIENTS = 4
@@ -58,11 +57,6 @@ class Load:
         while not self._over.is_set():
             count[self._running.search(PHOTO, filter="shape=round").status] += 1
             count[self._running.get("/v1/products?pageSize=3").status] += 1
-
-
-def publish_tiny(tiny: TinyRelease, root: Path, url: str) -> str:
-    with DatabaseRows(database_at(url)) as rows:
-        return publish(tiny.model, IMAGE_SIZE, tiny.catalog, str(root), evaluation={}, rows=rows)
 
 
 @contextmanager

@@ -99,6 +99,10 @@ bench-runners: EXTRAS = dev
 bench-runners: setup  ## photos a second of each further worker of a Ray cluster
 	.venv/bin/python -m tests.benchmarks.runners
 
+bench-databases: EXTRAS = dev
+bench-databases: setup  ## a million rows in files and in PostgreSQL; ROWS=100000 for fewer
+	.venv/bin/python -m tests.benchmarks.databases --rows $(or $(ROWS),1000000)
+
 bench-hosts: EXTRAS = dev
 bench-hosts: setup  ## two processes and two workers of Ray beside one, on the same batch
 	.venv/bin/python -m tests.benchmarks.hosts
@@ -135,4 +139,4 @@ hooks: EXTRAS = dev
 hooks: setup  ## run the checks before every commit
 	.venv/bin/pre-commit install
 
-.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases bench-runners bench-hosts fuzz format types conformance audit hooks
+.PHONY: help setup lock demo test test-slow browser check bench-serving soak peers bench-trainer bench-releases bench-runners bench-databases bench-hosts fuzz format types conformance audit hooks

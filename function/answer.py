@@ -7,7 +7,7 @@ from typing import Any
 
 from .browse import BrowseResult
 from .calibration import Calibration
-from .catalog import ImageRow, Product
+from .catalog import Catalog, ImageRow, Product
 from .explanation import Explanation
 from .facets import Facet
 from .manifest import Manifest
@@ -141,13 +141,17 @@ def product_answer(product: Product, images: Sequence[ImageRow], links: Links) -
     return {**_product(product), "images": [_image(image, links) for image in images]}
 
 
-def index_answer(service: Service) -> dict[str, Any]:
+def index_answer(service: Service, catalog: Catalog) -> dict[str, Any]:
     """What is indexed, with which model, and how well it did on unseen products.
+
+    Args:
+        service: what answers.
+        catalog: its catalogue.
 
     Categories, product sets and keys of labels are listed up to MAX_LISTED; where there are more,
     they are null.
     """
-    manifest, catalog = service.engine.manifest, service.engine.catalog
+    manifest = service.engine.manifest
     refusal = service.refusal
     return {
         "release": manifest.release_id,

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from .catalog import ImageRow, Product, ProductCatalog
+from .catalog import Catalog, ImageRow, Product
 from .facets import Facet
 from .filters import EVERYTHING, Selection
 from .paging import pages_of
@@ -28,7 +26,7 @@ class BrowseResult:
 
 
 def browse(
-    catalog: ProductCatalog,
+    catalog: Catalog,
     index_id: str,
     page_size: int = 10,
     *,
@@ -50,13 +48,10 @@ def browse(
         BadRequest: the token is none, or belongs to another index or query.
     """
     pages = pages_of(index_id, "", selection.plain_values())
-    start = pages.place(page_token)
-    end = start + page_size
-    allowed = catalog.allowed_products(selection)
-    numbers = np.arange(catalog.counts.products) if allowed is None else np.flatnonzero(allowed)
+    page = catalog.page(selection, pages.place(page_token), page_size)
     return BrowseResult(
-        tuple(catalog.products(numbers[start:end].tolist())),
-        len(numbers),
-        pages.token(end) if len(numbers) > end else "",
-        catalog.facets(facets, allowed) if facets else (),
+        tuple(page.products),
+        page.total,
+        "" if page.next_number is None else pages.token(page.next_number),
+        catalog.facets(facets, selection) if facets else (),
     )

@@ -1,8 +1,8 @@
-"""The products behind the index's rows: a SQLite file, written once, read-only ever after.
+"""The products behind the index's rows: their contract, and the SQLite file of a release.
 
-Table `image` has one line per row of the index (row number = index row); table `product` one per
-product; table `posting` answers filters. What a search needs of every row lies in table `layout`
-as whole arrays, which are read at once.
+The file is written once, and read-only ever after. Table `image` has one line per row of the index
+(row number = index row); table `product` one per product; table `posting` answers filters. What a
+search needs of every row lies in table `layout` as whole arrays, which are read at once.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,18 @@ class Product:
     product_sets: tuple[str, ...] = ()
 
 
+def merged_product(known: Product, told: Product) -> Product:
+    """Add to a product what is told of it later."""
+    return Product(
+        known.id,
+        known.title or told.title,
+        known.category or told.category,
+        known.price or told.price,
+        tuple(dict.fromkeys(known.labels + told.labels)),
+        tuple(dict.fromkeys(known.product_sets + told.product_sets)),
+    )
+
+
 @dataclass(frozen=True)
 class ImageRow:
     """A photo of a product, and where a browser finds it.
@@ -107,6 +119,62 @@ class ImageRow:
     thumbnail_url: str = ""
     sha256: str = ""
     thumbnail_sha256: str = ""
+
+
+class Page(NamedTuple):
+    """Products of a selection, in the publisher's order.
+
+    Attributes:
+        products: each with its first photo.
+        next_number: of the product that the next page begins with; None after the last.
+        total: how many products the selection allows.
+    """
+
+    products: list[tuple[Product, ImageRow]]
+    next_number: int | None
+    total: int
+
+
+@runtime_checkable
+class Catalog(Protocol):
+    """What is known of products. Safe to use from several threads.
+
+    Two keep it: `ProductCatalog`, and `postgres.catalog.PostgresCatalog`, whose every method may
+    raise Unavailable or DeadlineExceeded.
+    """
+
+    def product(self, product_id: str) -> Product:
+        """Return a product; KeyError where there is none."""
+
+    def images_of(self, product_id: str) -> list[ImageRow]:
+        """Return a product's photos by row; none where there is no such product."""
+
+    def shown(self, rows: Sequence[int]) -> list[tuple[Product, ImageRow]]:
+        """Return the photos at some rows with their products; KeyError where there is none."""
+
+    def page(self, selection: Selection, first_number: int, size: int) -> Page:
+        """Return products that a selection allows, at most `size`, from a number on."""
+
+    def facets(self, keys: Sequence[str], selection: Selection) -> tuple[Facet, ...]:
+        """Count the values of labels' keys over the products that a selection allows."""
+
+    def facets_among(self, keys: Sequence[str], numbers: Sequence[int]) -> tuple[Facet, ...]:
+        """Count the values of labels' keys over the products of these numbers."""
+
+    def categories(self, limit: int) -> list[str]:
+        """Return the names of categories, at most `limit`, in the order of their code points."""
+
+    def product_sets(self, limit: int) -> list[str]:
+        """Return the names of product sets, at most `limit`, in the order of their code points."""
+
+    def label_keys(self, limit: int) -> list[str]:
+        """Return the keys of labels, at most `limit`, in the order of their code points."""
+
+    def until(self, deadline: float) -> "Catalog":
+        """Return the same catalogue, which gives up at a time of `time.monotonic`."""
+
+    def close(self) -> None:
+        """Free what this catalogue alone holds."""
 
 
 def write_catalog(
@@ -196,11 +264,11 @@ def write_catalog(
             "INSERT INTO layout VALUES (?, ?)",
             ((name, np.asarray(rows, _ROW_NUMBER).tobytes()) for name, rows in layout.items()),
         )
-        postings.write_postings(connection, map(_terms, products))
+        postings.write_postings(connection, map(terms_of, products))
     return counts
 
 
-def _terms(product: Product) -> Iterator[postings.Term]:
+def terms_of(product: Product) -> Iterator[postings.Term]:
     """All that a product can be found by."""
     for key, value in product.labels:
         yield "label", key, value
@@ -254,7 +322,6 @@ class ProductCatalog:
         return [by_row[row] for row in rows]
 
     def product(self, product_id: str) -> Product:
-        """Return a product; KeyError where there is none."""
         rows = self._database.all(f"{_PRODUCTS} WHERE id = ?", [product_id])
         if not rows:
             raise KeyError(product_id)
@@ -271,8 +338,12 @@ class ProductCatalog:
         pairs = zip(numbers, self.images(first), strict=True)
         return [(by_number[number], image) for number, image in pairs]
 
+    def shown(self, rows: Sequence[int]) -> list[tuple[Product, ImageRow]]:
+        images = self.images(rows)
+        products = {name: self.product(name) for name in {image.product_id for image in images}}
+        return [(products[image.product_id], image) for image in images]
+
     def images_of(self, product_id: str) -> list[ImageRow]:
-        """Return a product's photos by row; none where there is no such product."""
         found = self._database.all(f"{_IMAGES} WHERE id = ? ORDER BY row", [product_id])
         return [ImageRow(*values) for values in found]
 
@@ -307,21 +378,36 @@ class ProductCatalog:
         mask[[number for (number,) in excluded]] = False
         return mask
 
-    def facets(self, keys: Iterable[str], allowed: NDArray[np.bool_] | None) -> tuple[Facet, ...]:
-        """Count the values of labels' keys over the products allowed [products]; None: all."""
+    def page(self, selection: Selection, first_number: int, size: int) -> Page:
+        allowed = self.allowed_products(selection)
+        numbers = np.arange(self.counts.products) if allowed is None else np.flatnonzero(allowed)
+        start = int(np.searchsorted(numbers, first_number))
+        end = start + size
+        after = int(numbers[end]) if end < len(numbers) else None
+        return Page(self.products(numbers[start:end].tolist()), after, len(numbers))
+
+    def facets(self, keys: Sequence[str], selection: Selection) -> tuple[Facet, ...]:
+        return self._count(keys, self.allowed_products(selection)) if keys else ()
+
+    def facets_among(self, keys: Sequence[str], numbers: Sequence[int]) -> tuple[Facet, ...]:
+        allowed = np.zeros(self.counts.products, bool)
+        allowed[np.asarray(numbers, np.int64)] = True
+        return self._count(keys, allowed)
+
+    def _count(self, keys: Sequence[str], allowed: NDArray[np.bool_] | None) -> tuple[Facet, ...]:
         return tuple(self._facets.count(key, allowed) for key in keys)
 
     def categories(self, limit: int) -> list[str]:
-        """Return the names of categories, at most `limit`, in the order of their code points."""
         return self._postings.values("category", limit)
 
     def product_sets(self, limit: int) -> list[str]:
-        """Return the names of product sets, at most `limit`, in the order of their code points."""
         return self._postings.values("product set", limit)
 
     def label_keys(self, limit: int) -> list[str]:
-        """Return the keys of labels, at most `limit`, in the order of their code points."""
         return self._postings.label_keys(limit)
+
+    def until(self, deadline: float) -> Self:
+        return self
 
     def close(self) -> None:
         """Free the file."""

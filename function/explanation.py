@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +28,12 @@ from numpy.typing import NDArray
 from .catalog import ImageRow
 from .embedder import Embedder, explainable
 from .errors import DeadlineExceeded, FunctionError
-from .index import StoredIndex
 from .manifest import ModelInfo
 from .photo import load_pixels
 from .release import IMAGES
 from .storage import Storage, StorageError
 from .telemetry import log
+from .vector_index import VectorIndex
 
 # How long a match is explained without its product's photo rather than kept waiting for that.
 PHOTO_SECONDS = 1.0
@@ -55,7 +56,7 @@ class Explanation:
 class Explainer:
     """Explains what one release's engine finds. Safe to use from several threads."""
 
-    def __init__(self, embedder: Embedder, index: StoredIndex, model: ModelInfo) -> None:
+    def __init__(self, embedder: Embedder, index: VectorIndex[Any], model: ModelInfo) -> None:
         self._embedder = embedder
         self._index = index
         self._model = model
@@ -85,7 +86,7 @@ class Explainer:
             return []
         shares = embedder.shares(pixels)
         vector = shares.sum(axis=(0, 1))
-        stored = self._index.vectors(np.array([image.row for image, _ in matches]))
+        stored = self._index.until(deadline).vectors(np.array([image.row for image, _ in matches]))
         explanations = []
         photos_by = min(deadline, time.monotonic() + PHOTO_SECONDS)
         storage = storage.until(photos_by)

@@ -2,23 +2,35 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
-from .catalog import open_catalog
+from .catalog import Catalog, open_catalog
 from .embedder import Embedder, import_engine, open_embedder
 from .errors import ReleaseError
+from .file_index import FileIndex
 from .golden import check_golden
 from .index import StoredIndex, open_index
-from .manifest import CATALOG, GOLDEN, INDEX
+from .manifest import CATALOG, GOLDEN, INDEX, Manifest
 from .pacing import AT_ONCE, Pacing
+from .postgres.connection import Database
+from .postgres.opening import open_postgres
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
+from .settings import variable
 from .storage import Storage
 from .telemetry import Stopwatch
+from .vector_index import VectorIndex
 
 
 def load_search_engine(
-    storage: Storage, *, engine: str, cache_dir: Path, stopwatch: Stopwatch | None = None
+    storage: Storage,
+    *,
+    engine: str,
+    cache_dir: Path,
+    database: Database | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Fetch the current release, verify it, and try it.
 
@@ -27,6 +39,7 @@ def load_search_engine(
         engine: "openvino" or "jax".
         cache_dir: where files of gs:// roots are kept, each root in a folder of its own; other
             releases of this root are removed from there.
+        database: which holds the rows of releases without any of their own; None: there is none.
         stopwatch: told how long each stage takes; stages overlap.
 
     Raises:
@@ -39,7 +52,12 @@ def load_search_engine(
     if release_id is None:
         raise no_release(storage)
     loaded = load_release(
-        storage, release_id, engine=engine, cache_dir=cache_dir, stopwatch=stopwatch
+        storage,
+        release_id,
+        engine=engine,
+        cache_dir=cache_dir,
+        database=database,
+        stopwatch=stopwatch,
     )
     drop_other_releases(storage, cache_dir, keep=release_id)
     return loaded
@@ -58,6 +76,7 @@ def load_release(
     *,
     engine: str,
     cache_dir: Path,
+    database: Database | None = None,
     held: SearchEngine | None = None,
     pacing: Pacing = AT_ONCE,
     stopwatch: Stopwatch | None = None,
@@ -65,8 +84,8 @@ def load_release(
     """Fetch a release, verify it, and try it.
 
     Args:
-        storage, engine, cache_dir, stopwatch: as for `load_search_engine`; no other release is
-            removed.
+        storage, engine, cache_dir, database, stopwatch: as for `load_search_engine`; no other
+            release is removed.
         release_id: which.
         held: an engine that is loaded already, whose program and index go on in the new one where
             they are the same.
@@ -86,7 +105,14 @@ def load_release(
         held=manifest,
         begin_thread=pacing.begin_thread,
     ) as release:
-        return open_release(release, engine=engine, held=held, pacing=pacing, stopwatch=stopwatch)
+        return open_release(
+            release,
+            engine=engine,
+            database=database,
+            held=held,
+            pacing=pacing,
+            stopwatch=stopwatch,
+        )
 
 
 def drop_other_releases(storage: Storage, cache_dir: Path, *, keep: str) -> None:
@@ -102,56 +128,43 @@ def open_release(
     release: LocalRelease,
     *,
     engine: str,
+    database: Database | None = None,
     held: SearchEngine | None = None,
     pacing: Pacing = AT_ONCE,
     stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Load a release, check that its parts fit together, and answer a real query.
 
-    Each part is loaded as soon as its files are there. For `held`, `pacing` and `stopwatch` see
-    `load_release`.
+    Each part is loaded as soon as its files are there. For `database`, `held`, `pacing` and
+    `stopwatch` see `load_release`.
 
     Raises:
         ReleaseError: a part is damaged, cannot be loaded, differs from the manifest, or gives other
             vectors than the golden ones.
         StorageError: as `LocalRelease.part`.
+        DatabaseUnavailable: the rows are in a database that does not answer.
     """
     stopwatch = stopwatch or Stopwatch()
     manifest = release.manifest
     # Both take most of their time outside Python's lock.
     with ThreadPoolExecutor(1, initializer=pacing.begin_thread) as pool:
         opening = pool.submit(_open_embedder, release, engine, held, stopwatch)
-        index = _open_index(release, engine, held, pacing, stopwatch)
-        embedder = opening.result()
-    catalog = open_catalog(release.part(CATALOG))
+        if manifest.is_in_database:
+            index, catalog = _open_tables(manifest, database, stopwatch)
+        else:
+            index, catalog = _open_files(release, engine, held, pacing, stopwatch)
+        try:
+            embedder = opening.result()
+        except BaseException:
+            catalog.close()
+            raise
     try:
-        for part, found, field_name, expected in (
-            (
-                "embedder's embedding size",
-                embedder.dim,
-                "model.embedding_dim",
-                manifest.model.embedding_dim,
-            ),
-            (
-                "embedder's image size",
-                embedder.image_size,
-                "model.image_size",
-                manifest.model.image_size,
-            ),
-            (
-                "index's embedding size",
-                index.dim,
-                "model.embedding_dim",
-                manifest.model.embedding_dim,
-            ),
-            ("index's rows", index.rows, "index.rows", manifest.index.rows),
-            ("catalogue's counts", catalog.counts, "counts", manifest.counts),
-        ):
-            if found != expected:
-                raise ReleaseError(
-                    f"Release {manifest.release_id}: the {part}: expected {expected}, as "
-                    f"{field_name} of the manifest says; found {found}. Publish again."
-                )
+        _expect(manifest, "embedder's embedding size", embedder.dim, "model.embedding_dim")
+        _expect(manifest, "embedder's image size", embedder.image_size, "model.image_size")
+        if isinstance(index, FileIndex):
+            _expect(manifest, "index's embedding size", index.index.dim, "model.embedding_dim")
+            _expect(manifest, "index's rows", index.index.rows, "index.rows")
+        _expect(manifest, "catalogue's counts", index.count(), "counts")
         with stopwatch.stage("try"):
             pixels, _ = check_golden(embedder, release.part(GOLDEN), pacing.pause)
         loaded = SearchEngine(embedder, index, catalog, manifest)
@@ -167,6 +180,39 @@ def open_release(
     return loaded
 
 
+def _expect(manifest: Manifest, part: str, found: object, field_name: str) -> None:
+    expected = attrgetter(field_name)(manifest)
+    if found != expected:
+        raise ReleaseError(
+            f"Release {manifest.release_id}: the {part}: expected {expected}, as {field_name} of "
+            f"the manifest says; found {found}. Publish again."
+        )
+
+
+def _open_tables(
+    manifest: Manifest, database: Database | None, stopwatch: Stopwatch
+) -> tuple[VectorIndex[Any], Catalog]:
+    if database is None:
+        raise ReleaseError(
+            f"Release {manifest.release_id} keeps its rows in PostgreSQL: expected the database's "
+            f"address in {variable('database')}; found nothing there."
+        )
+    with stopwatch.stage("open tables"):
+        return open_postgres(database, manifest)
+
+
+def _open_files(
+    release: LocalRelease,
+    engine: str,
+    held: SearchEngine | None,
+    pacing: Pacing,
+    stopwatch: Stopwatch,
+) -> tuple[VectorIndex[Any], Catalog]:
+    index = _open_index(release, engine, held, pacing, stopwatch)
+    catalog = open_catalog(release.part(CATALOG))
+    return FileIndex(index, catalog), catalog
+
+
 def _open_index(
     release: LocalRelease,
     engine: str,
@@ -174,8 +220,13 @@ def _open_index(
     pacing: Pacing,
     stopwatch: Stopwatch,
 ) -> StoredIndex:
-    if held is not None and release.manifest.has_index_of(held.manifest, engine):
-        return held.index
+    index = held.index if held else None
+    if (
+        isinstance(index, FileIndex)
+        and held
+        and release.manifest.has_index_of(held.manifest, engine)
+    ):
+        return index.index
     with stopwatch.stage("fetch index"):
         folder = release.part(INDEX)
     # ScaNN holds Python's lock while it loads, about a microsecond for each row.

@@ -32,8 +32,10 @@ OPENVINO_PROGRAMS: dict[Precision, str] = {"float": EMBEDDER_ONNX, "int8": EMBED
 # Where release and processor allow, the int8 program takes the place of openvino's other.
 ENGINES = {"openvino": (EMBEDDER_ONNX,), "jax": (EMBEDDER_STABLEHLO, CHECKPOINT)}
 
-IndexKind = Literal["exact", "scann"]
-RowType = Literal["float32", "int16", "int8"]
+# The first two lie in the release's files, the last in PostgreSQL (`function.postgres`).
+IndexKind = Literal["exact", "scann", "pgvector"]
+# Numbers in half precision, float16, are for databases alone.
+RowType = Literal["float32", "float16", "int16", "int8"]
 
 _RELEASE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -64,14 +66,16 @@ class IndexSetting:
     """One way to index and search, and what it was measured to give at publication.
 
     Attributes:
-        kind: "exact" or "scann" (tree, quantised scoring, reordering).
+        kind: "exact", "scann" (tree, quantised scoring, reordering) or "pgvector" (in PostgreSQL:
+            a graph, or AlloyDB's tree).
         row_type: numbers that the rows are kept in, for reordering and for exact search.
         leaves: clusters of the tree; 0 where there is none, and so the next two.
         leaves_to_search: clusters whose rows get quantised scores.
         reorder: best quantised scores that are computed again from the rows.
         recall_at_10: share of the true ten nearest rows that it returned.
         ms: of one query, alone; the median.
-        megabytes: files that a function holds or maps.
+        megabytes: files that a function holds or maps, or the database's tables and indexes.
+        ef_search: candidates that a search of a graph keeps, at the least; 0 where there is none.
     """
 
     kind: IndexKind
@@ -82,6 +86,7 @@ class IndexSetting:
     recall_at_10: float
     ms: float
     megabytes: float
+    ef_search: int = 0
 
 
 @dataclass(frozen=True)
@@ -229,10 +234,16 @@ class Manifest:
             and self._files(programs, engine) == held._files(programs, engine)
         )
 
+    @property
+    def is_in_database(self) -> bool:
+        """Whether the index and the catalogue lie in PostgreSQL, not in files of the release."""
+        return self.index.kind == "pgvector"
+
     def has_index_of(self, held: "Manifest", engine: str) -> bool:
         """Say whether the index has the same files, and the same kind, as another release's."""
-        same = self._files((INDEX,), engine) == held._files((INDEX,), engine)
-        return same and self.index.kind == held.index.kind
+        if self.is_in_database or self.index.kind != held.index.kind:
+            return False
+        return self._files((INDEX,), engine) == held._files((INDEX,), engine)
 
     def files_for(self, engine: str, held: "Manifest | None" = None) -> dict[str, FileInfo]:
         """Return the files that `engine` needs here, but for those of parts that it has loaded.
@@ -245,8 +256,8 @@ class Manifest:
         Raises:
             ReleaseError: the release lacks one.
         """
-        wanted = [CATALOG, GOLDEN]
-        if held is None or not self.has_index_of(held, engine):
+        wanted = [GOLDEN] if self.is_in_database else [CATALOG, GOLDEN]
+        if not self.is_in_database and (held is None or not self.has_index_of(held, engine)):
             wanted.append(INDEX)
         if held is None or not self.has_program_of(held, engine):
             wanted.extend(self.programs_for(engine))

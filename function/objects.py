@@ -11,6 +11,7 @@ A box is as coarse as the map: positions of 1/7 of the photo's side with 224 pix
 has seen beyond its edges.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .embedder import Embedder, SharesUnavailable, explainable
-from .index import StoredIndex
 from .manifest import ModelInfo
 from .region import Box
+from .vector_index import VectorIndex
 
 MAX_OBJECTS = 4
 
@@ -54,10 +55,10 @@ class Part:
     pixels: NDArray[np.uint8]
 
 
-class ObjectFinder:
+class ObjectFinder[Allowed]:
     """Finds where things are, by one release's map and catalogue. Safe for several threads."""
 
-    def __init__(self, embedder: Embedder, index: StoredIndex, model: ModelInfo) -> None:
+    def __init__(self, embedder: Embedder, index: VectorIndex[Allowed], model: ModelInfo) -> None:
         self._embedder = embedder
         self._index = index
         self._model = model
@@ -66,14 +67,17 @@ class ObjectFinder:
         self,
         pixels: NDArray[np.uint8],
         most: int,
-        allowed: NDArray[np.bool_] | None = None,
+        allowed: Allowed | None = None,
+        *,
+        deadline: float = math.inf,
     ) -> list[Box]:
-        """Say where things may be; the network runs once, the index is asked 18 times at most.
+        """Say where things may be; the network runs once, the index is asked 10 times at most.
 
         Args:
             pixels: the photo, [image_size, image_size, 3].
             most: how many are wanted.
-            allowed: [rows], what they may look like; None: all.
+            allowed: what they may look like, as the index compiled it; None: all.
+            deadline: a time of `time.monotonic`, for the index.
 
         Returns:
             Up to `most` boxes, the surest first, in fractions of the photo's sides.
@@ -88,34 +92,29 @@ class ObjectFinder:
                 f"The network's feature map has {rows} by {columns} positions: too few to tell "
                 "things apart. Train with larger photos."
             )
-        if allowed is not None and not allowed.any():
-            return []
-        found = [self._nearest(window, allowed) for window in _windows(shares)]
-        found.sort(key=lambda one: -one[1])
+        index = self._index.until(deadline)
+        found = index.search(np.stack(list(_windows(shares))), 1, allowed)
+        nearest = [(hits.rows[0], hits.scores[0]) for hits in found if len(hits.rows)]
+        nearest.sort(key=lambda one: -one[1])
         things: list[Box] = []
-        for row in dict.fromkeys(row for row, _ in found):
-            box = self._lit(shares, row)
-            nearest, _ = self._nearest(pooled(shares, box), allowed)
-            box = self._lit(shares, nearest)
+        for row in dict.fromkeys(int(row) for row, _ in nearest):
+            box = self._lit(index, shares, row)
+            (hits,) = index.search(pooled(shares, box)[None], 1, allowed)
+            box = self._lit(index, shares, int(hits.rows[0]))
             if all(overlap(box, thing) < _SAME for thing in things):
                 things.append(box)
             if len(things) == most:
                 break
         return things
 
-    def _nearest(
-        self, vector: NDArray[np.float32], allowed: NDArray[np.bool_] | None
-    ) -> tuple[int, float]:
-        rows, scores = self._index.search(vector, 1, allowed)
-        return int(rows[0]), float(scores[0])
-
-    def _lit(self, shares: NDArray[np.float32], row: int) -> Box:
-        (vector,) = self._index.vectors(np.array([row]))
+    def _lit(self, index: VectorIndex[Allowed], shares: NDArray[np.float32], row: int) -> Box:
+        (vector,) = index.vectors(np.array([row]))
         return brightest(shares @ (vector - self._mean))
 
     @cached_property
     def _mean(self) -> NDArray[np.float32]:
-        rows = np.linspace(0, self._index.rows - 1, min(_SAMPLE, self._index.rows))
+        images = self._index.count().images
+        rows = np.linspace(0, images - 1, min(_SAMPLE, images))
         mean: NDArray[np.float32] = self._index.vectors(rows.astype(np.int64)).mean(axis=0)
         return mean
 

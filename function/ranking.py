@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .catalog import ProductCatalog
-from .index import Index
+from .manifest import Counts
+from .vector_index import Hits, Searchable
 
 # How deep a ranking goes, in products.
 DEPTH = 500
@@ -48,27 +48,25 @@ class Ranked(NamedTuple):
     rows: list[int]
 
 
-def rank_products(
-    index: Index,
-    catalog: ProductCatalog,
+def rank_products[Allowed](
+    index: Searchable[Allowed],
     vectors: NDArray[np.float32],
     wanted: int,
     *,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Allowed | None = None,
     score_threshold: float = -1.0,
     collapse_duplicates: bool = False,
 ) -> list[Ranked]:
     """Rank the products nearest to a vector, each at the place of its nearest photo.
 
-    The index is asked at most ⌈log₄ rows⌉ times for each stage, or once; of each of the vectors.
+    The index is asked at most ⌈log₄ rows⌉ times for each stage, or once, for all vectors together.
 
     Args:
         index: over the catalogue's photos.
-        catalog: its rows are those of the index.
         vectors: a unit vector [dim]; or several [vectors, dim], to the nearest of which a photo is
             as near as its score says.
         wanted: how many products, at most DEPTH.
-        allowed: [rows], whose products may be found; None: all.
+        allowed: whose products may be found, as the index compiled it; None: all.
         score_threshold: the least cosine similarity of a product's nearest photo.
         collapse_duplicates: leave out products whose nearest photo shows the same picture as that
             of a product before.
@@ -76,18 +74,20 @@ def rank_products(
     Returns:
         `wanted` products, or all there are; best first within each stage.
     """
-    rows_left = index.rows if allowed is None else int(np.count_nonzero(allowed))
+    vectors = np.atleast_2d(vectors)
+    counts = index.count()
     ranking: list[Ranked] = []
     products: set[int] = set()
     pictures: set[int] = set()
-    for depth in _STAGES if rows_left else ():
-        k = _first_rows(catalog, depth)
+    for depth in _STAGES if counts.images else ():
+        k = _first_rows(counts, depth)
         while True:
-            rows, scores = _nearest(index, vectors, k, allowed)
-            keep = scores >= score_threshold
-            found = _grouped(catalog, rows[keep], scores[keep], depth, collapse_duplicates)
-            # Rows below the threshold came into sight, so all above it did.
-            if len(found) == depth or k >= rows_left or not keep.all():
+            hits = _nearest(index, vectors, k, allowed)
+            keep = hits.scores >= score_threshold
+            is_cut = not keep.all()
+            found = _grouped(hits.at(keep) if is_cut else hits, depth, collapse_duplicates)
+            # There are no more rows; or some below the threshold are here, so all above it are.
+            if len(found) == depth or len(hits.rows) < k or is_cut:
                 break
             k *= _MORE_ROWS
         for item in found:
@@ -101,38 +101,30 @@ def rank_products(
     return ranking[:wanted]
 
 
-def _first_rows(catalog: ProductCatalog, products: int) -> int:
-    average = catalog.counts.images / catalog.counts.products
+def _first_rows(counts: Counts, products: int) -> int:
+    average = counts.images / counts.products
     return ceil(products * max(_ROWS_PER_PRODUCT, _AVERAGES_PER_PRODUCT * average))
 
 
-def _nearest(
-    index: Index, vectors: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """As `Index.search`. Among the k nearest to any vector are only those of k nearest to each."""
-    if vectors.ndim == 1:
-        return index.search(vectors, k, allowed)
-    found = [index.search(vector, k, allowed) for vector in vectors]
-    rows, scores = (np.concatenate(part) for part in zip(*found, strict=True))
-    order = np.lexsort((rows, -scores))
-    _, first = np.unique(rows[order], return_index=True)
-    best = order[np.sort(first)[:k]]
-    return rows[best], scores[best]
+def _nearest[Allowed](
+    index: Searchable[Allowed], vectors: NDArray[np.float32], k: int, allowed: Allowed | None
+) -> Hits:
+    """Find the k rows nearest to any vector: among those are only rows of the k nearest to each."""
+    found = index.search(vectors, k, allowed)
+    if len(found) == 1:
+        return found[0]
+    hits = Hits(*(np.concatenate(part) for part in zip(*found, strict=True)))
+    hits = hits.at(np.lexsort((hits.rows, -hits.scores)))
+    _, first = np.unique(hits.rows, return_index=True)
+    return hits.at(np.sort(first)[:k])
 
 
-def _grouped(
-    catalog: ProductCatalog,
-    rows: NDArray[np.int64],
-    scores: NDArray[np.float32],
-    wanted: int,
-    collapse_duplicates: bool,
-) -> list[Ranked]:
+def _grouped(hits: Hits, wanted: int, collapse_duplicates: bool) -> list[Ranked]:
     """Gather rows, nearest first, by product; the first `wanted` products."""
-    products = catalog.product_of_row[rows]
-    by_product = rows[np.argsort(products, kind="stable")].tolist()
-    names, first, counts = np.unique(products, return_index=True, return_counts=True)
+    by_product = hits.rows[np.argsort(hits.products, kind="stable")].tolist()
+    names, first, counts = np.unique(hits.products, return_index=True, return_counts=True)
     ends = np.cumsum(counts)
-    pictures = catalog.picture_of_row[rows[first]]
+    pictures = hits.pictures[first]
     order = np.argsort(first)
     if collapse_duplicates:
         _, shown = np.unique(pictures[order], return_index=True)
@@ -143,7 +135,7 @@ def _grouped(
         for product, picture, score, start, end in zip(
             names[order].tolist(),
             pictures[order].tolist(),
-            np.clip(scores[first[order]], -1, 1).tolist(),
+            np.clip(hits.scores[first[order]], -1, 1).tolist(),
             (ends - counts)[order].tolist(),
             ends[order].tolist(),
             strict=True,

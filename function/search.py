@@ -1,26 +1,28 @@
 """Photo to products: the one place that joins embedder, index and catalogue."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .calibration import Calibration
-from .catalog import ImageRow, Product, ProductCatalog
+from .catalog import Catalog, ImageRow, Product
 from .embedder import Embedder
 from .explanation import Explainer, Explanation
 from .facets import Facet
 from .filters import EVERYTHING, Selection
-from .index import StoredIndex
 from .manifest import Manifest
 from .objects import ObjectFinder, Part
 from .paging import pages_of
 from .ranking import DEPTH, Ranked, rank_products
 from .region import Box
+from .vector_index import VectorIndex
 
 # Of a product that others are looked for by, its first photos are compared, so many at most: each
 # costs a search of the index.
@@ -101,13 +103,13 @@ class SearchEngine:
     """
 
     def __init__(
-        self, embedder: Embedder, index: StoredIndex, catalog: ProductCatalog, manifest: Manifest
+        self, embedder: Embedder, index: VectorIndex[Any], catalog: Catalog, manifest: Manifest
     ) -> None:
         self.manifest = manifest
         self.catalog = catalog
         self.image_size = manifest.model.image_size
         self.explainer = Explainer(embedder, index, manifest.model)
-        self.objects = ObjectFinder(embedder, index, manifest.model)
+        self.objects = ObjectFinder[Any](embedder, index, manifest.model)
         self.embedder = embedder
         self.index = index
 
@@ -123,6 +125,7 @@ class SearchEngine:
         selection: Selection = EVERYTHING,
         collapse_duplicates: bool = False,
         facets: tuple[str, ...] = (),
+        deadline: float = math.inf,
     ) -> SearchResult:
         """Find the products that look most like a photo, or like a product's own photos.
 
@@ -147,10 +150,12 @@ class SearchEngine:
                 first alone.
             facets: keys whose values are counted: over all products of the selection; with a
                 threshold, over those of the first `ranking.DEPTH` that reach it.
+            deadline: a time of `time.monotonic`, for the index and the catalogue.
 
         Raises:
             BadRequest: the token is none, or belongs to another index or query.
             KeyError: there is no such product.
+            Unavailable, DeadlineExceeded: see `VectorIndex.search`.
         """
         if isinstance(looked_for, str):
             selection = replace(selection, excluded=selection.excluded | {looked_for})
@@ -165,24 +170,24 @@ class SearchEngine:
         place = pages.place(page_token)
         end = min(place + page_size, DEPTH)
         is_cut = score_threshold > -1
+        index, catalog = self.index.until(deadline), self.catalog.until(deadline)
         timings = {}
         start = time.perf_counter()
         if isinstance(looked_for, str):
-            vectors = self._vectors_of(looked_for)
+            vectors = _vectors_of(looked_for, index, catalog)
         else:
             vectors = self.embedder.embed(np.stack([looked_for, *(part.pixels for part in parts)]))
             timings["embed"] = (time.perf_counter() - start) * 1e3
             start = time.perf_counter()
         rank = partial(
             rank_products,
-            self.index,
-            self.catalog,
-            allowed=self.catalog.allowed_rows(selection),
+            index,
+            allowed=index.allowed(selection),
             score_threshold=score_threshold,
             collapse_duplicates=collapse_duplicates,
         )
         ranking = rank(
-            vectors if len(vectors) > 1 else vectors[0],
+            vectors,
             DEPTH if facets and is_cut else min(end + 1, DEPTH),
         )
         # Whose product is known is not asked for: what is found beside it is never that product.
@@ -190,13 +195,18 @@ class SearchEngine:
         is_measured = not isinstance(looked_for, str) and not parts
         calibration = self.manifest.calibration if is_measured else None
         best = ranking[0].score if ranking else None
-        matches = self._matches(ranking[place:end], images_per_product, place, calibration)
+        matched = partial(_matches, catalog, wanted=images_per_product)
+        matches = matched(ranking[place:end], place=place, calibration=calibration)
         groups = tuple(
-            Group(part.box, self._matches(rank(vector, page_size), images_per_product, 0, None))
+            Group(part.box, matched(rank(vector, page_size)))
             for part, vector in zip(parts, vectors[len(vectors) - len(parts) :], strict=True)
             if not place
         )
-        counted = self._facets(facets, selection, ranking if is_cut else None)
+        counted: tuple[Facet, ...] = ()
+        if facets and is_cut:
+            counted = catalog.facets_among(facets, [item.product for item in ranking])
+        elif facets:
+            counted = catalog.facets(facets, selection)
         timings["search"] = (time.perf_counter() - start) * 1e3
         return SearchResult(
             matches,
@@ -207,41 +217,32 @@ class SearchEngine:
             groups=groups,
         )
 
-    def _vectors_of(self, product_id: str) -> NDArray[np.float32]:
-        """A product's first photos [photos, dim], by row."""
-        images = self.catalog.images_of(product_id)[:MAX_QUERY_PHOTOS]
-        if not images:
-            raise KeyError(product_id)
-        return self.index.vectors(np.array([image.row for image in images]))
 
-    def _facets(
-        self, keys: tuple[str, ...], selection: Selection, ranking: list[Ranked] | None
-    ) -> tuple[Facet, ...]:
-        if not keys:
-            return ()
-        if ranking is None:
-            return self.catalog.facets(keys, self.catalog.allowed_products(selection))
-        allowed = np.zeros(self.catalog.counts.products, bool)
-        allowed[[item.product for item in ranking]] = True
-        return self.catalog.facets(keys, allowed)
+def _vectors_of(product_id: str, index: VectorIndex[Any], catalog: Catalog) -> NDArray[np.float32]:
+    """A product's first photos [photos, dim], by row."""
+    images = catalog.images_of(product_id)[:MAX_QUERY_PHOTOS]
+    if not images:
+        raise KeyError(product_id)
+    return index.vectors(np.array([image.row for image in images]))
 
-    def _matches(
-        self, page: list[Ranked], wanted: int, place: int, calibration: Calibration | None
-    ) -> tuple[Match, ...]:
-        # All of a page's photos in one query.
-        found = iter(self.catalog.images([row for item in page for row in item.rows[:wanted]]))
-        matches = []
-        for number, item in enumerate(page, place):
-            photos = list(islice(found, min(wanted, len(item.rows))))
-            probability = calibration.match_probability(item.score, number) if calibration else None
-            matches.append(self._match(item, photos, wanted, probability))
-        return tuple(matches)
 
-    def _match(
-        self, item: Ranked, photos: list[ImageRow], wanted: int, probability: float | None
-    ) -> Match:
-        product = self.catalog.product(photos[0].product_id)
+def _matches(
+    catalog: Catalog,
+    page: list[Ranked],
+    *,
+    wanted: int,
+    place: int = 0,
+    calibration: Calibration | None = None,
+) -> tuple[Match, ...]:
+    # All of a page's photos in one query.
+    found = iter(catalog.shown([row for item in page for row in item.rows[:wanted]]))
+    matches = []
+    for number, item in enumerate(page, place):
+        shown = list(islice(found, min(wanted, len(item.rows))))
+        product, photos = shown[0][0], [image for _, image in shown]
         if len(photos) < wanted:
             seen = set(item.rows)
-            photos += [x for x in self.catalog.images_of(product.id) if x.row not in seen]
-        return Match(product, item.score, tuple(photos[:wanted]), probability)
+            photos += [image for image in catalog.images_of(product.id) if image.row not in seen]
+        probability = calibration.match_probability(item.score, number) if calibration else None
+        matches.append(Match(product, item.score, tuple(photos[:wanted]), probability))
+    return tuple(matches)

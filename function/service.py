@@ -14,12 +14,16 @@ from .loading import drop_other_releases, load_release, load_search_engine, no_r
 from .memory import return_freed_memory
 from .metrics import Metrics
 from .pacing import Pacing
+from .postgres.connection import Database
 from .processor import stand_back
 from .release import read_pointer
 from .search import SearchEngine
 from .settings import Settings, variable
 from .storage import Storage, Version, open_storage
 from .telemetry import Stopwatch, log
+
+# Of the database, beside those of the searches that compute: for pages of the catalogue.
+SPARE_CONNECTIONS = 2
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,12 @@ class Services:
         self._settings = settings
         self._metrics = metrics
         self._admission = admission
+        # It connects when a release needs it, in the worker.
+        self._database = (
+            Database(settings.database, settings.running_searches + SPARE_CONNECTIONS)
+            if settings.database
+            else None
+        )
 
     def first(self) -> Service:
         """Fetch, verify and try the current release.
@@ -90,7 +100,11 @@ class Services:
         try:
             storage = open_storage(settings.root)
             engine = load_search_engine(
-                storage, engine=settings.engine, cache_dir=settings.cache_dir, stopwatch=stopwatch
+                storage,
+                engine=settings.engine,
+                cache_dir=settings.cache_dir,
+                database=self._database,
+                stopwatch=stopwatch,
             )
         except ReleaseError:
             self._metrics.observe_refusal()
@@ -141,6 +155,7 @@ class Services:
             release_id,
             engine=settings.engine,
             cache_dir=settings.cache_dir,
+            database=self._database,
             held=held.engine,
             pacing=Pacing(begin_thread=stand_back, pause=self._admission.wait_until_idle),
             stopwatch=stopwatch,

@@ -101,6 +101,17 @@ class Settings:
     root: str = field(
         default="", metadata=_from(str, "where releases lie: a folder or gs://bucket/prefix")
     )
+    database: str = field(
+        default="",
+        repr=False,
+        metadata=_from(
+            str,
+            "the PostgreSQL that holds the rows of releases published with --index, as "
+            "postgresql://user:password@host/name; several hosts with commas between them, and "
+            "?target_session_attrs=prefer-standby&load_balance_hosts=random, send reads to "
+            "replicas. A secret",
+        ),
+    )
     engine: str = field(
         default="openvino",
         metadata=_from(_engine, "what runs the network: openvino, or jax (GPUs, and for parity)"),

@@ -11,7 +11,7 @@ largest value becomes the integers' largest. A query's cosine is then q·x ≈ s
 """
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from .manifest import INDEX, RowType
 DATASET = "dataset.npy"
 SCALES = "scales.npy"
 ROTATION = "rotation.npy"
+
+# Of the types of rows, those that files hold.
+FILE_TYPES: tuple[RowType, ...] = ("float32", "int16", "int8")
 
 # Integer rows become float32 before they are multiplied: so many at a time, to stay in the cache.
 _BLOCK = 1024
@@ -73,7 +76,13 @@ class StoredVectors:
 
 
 def save_vectors(vectors: NDArray[np.float32], folder: Path, row_type: RowType) -> None:
-    """Write unit vectors [rows, dim] into an existing folder, replacing earlier ones."""
+    """Write unit vectors [rows, dim] into an existing folder, replacing earlier ones.
+
+    Raises:
+        ValueError: `row_type` is none of FILE_TYPES.
+    """
+    if row_type not in FILE_TYPES:
+        raise ValueError(f"row_type: expected one of {', '.join(FILE_TYPES)}; found {row_type!r}.")
     for name in (SCALES, ROTATION):
         (folder / name).unlink(missing_ok=True)
     if row_type == "float32":
@@ -103,9 +112,9 @@ def open_vectors(folder: Path) -> StoredVectors:
         OSError, ValueError, EOFError: files that are missing or no arrays.
     """
     data = mapped(folder / DATASET)
-    if data.ndim != 2 or data.dtype.name not in get_args(RowType):
+    if data.ndim != 2 or data.dtype.name not in FILE_TYPES:
         raise ReleaseError(
-            f"{INDEX}/{DATASET}: expected [rows, dim] of {', '.join(get_args(RowType))}; found "
+            f"{INDEX}/{DATASET}: expected [rows, dim] of {', '.join(FILE_TYPES)}; found "
             f"{list(data.shape)} of {data.dtype}."
         )
     if data.dtype == np.float32:

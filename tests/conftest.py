@@ -14,8 +14,8 @@ settings.load_profile("unhurried")
 # Array shapes written as types are checked at every call while tests run.
 install_import_hook("trainer", "beartype.beartype")
 
-# The GCS emulator, a Ray cluster, releases, a browser, the function, its page and its client.
-_PLUGINS = "gcs ray_cluster releases many_releases browser server pages clients"
+# The GCS emulator, PostgreSQL, Ray, releases, a browser, the function, its page and its client.
+_PLUGINS = "gcs postgres ray_cluster releases many_releases browser server pages clients"
 pytest_plugins = [f"tests.{name}" for name in _PLUGINS.split()]
 
 REPOSITORY = Path(__file__).resolve().parents[1]

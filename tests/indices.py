@@ -1,12 +1,16 @@
 """Small indices of a kind, a row type and parameters of the test's choice."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
+from function.catalog import ImageRow, Product
+from function.file_index import FileIndex
 from function.index import ApproximateSearch
 from function.manifest import RowType
+from function.vector_index import Entry
 from function.vectors import save_vectors
 from trainer.release.indexing import build_tree
 
@@ -31,3 +35,15 @@ def write_tree(
     write_exact(vectors, folder, row_type=row_type)
     leaves = build_tree(vectors, folder)
     ApproximateSearch(leaves, min(leaves, leaves_to_search), reorder).save(folder)
+
+
+def photo_index(vectors: NDArray[np.float32]) -> FileIndex:
+    """Unit vectors [rows, dim], each of a photo of a product of its own, named by its row."""
+    with TemporaryDirectory() as folder:
+        index = FileIndex.create(Path(folder), vectors.shape[1])
+        index.load(
+            Entry(Product(str(row)), ImageRow(row, str(row), "photo"), vector)
+            for row, vector in enumerate(vectors)
+        )
+        # What it mapped and holds open outlasts the folder.
+        return index

@@ -10,6 +10,7 @@ LookalikeError            the command line prints its text without a traceback, 
 │   └── NotFinite         the loss or a gradient became NaN or infinite
 ├── PublishError          a release that would not serve, or a publisher that lost the race
 │   └── UnreadablePhoto   a photo that cannot be read or decoded, where all must be
+├── DatabaseError         a PostgreSQL that cannot be reached, or refuses what is asked of it
 └── RegistryError         a published release that cannot be compared, promoted or removed
 """
 
@@ -64,6 +65,10 @@ class UnreadablePhoto(PublishError):
 
     def __str__(self) -> str:
         return ": ".join(self.args)
+
+
+class DatabaseError(LookalikeError):
+    """A PostgreSQL that cannot be reached, or refuses what is asked of it."""
 
 
 class RegistryError(LookalikeError):

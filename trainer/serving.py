@@ -17,6 +17,7 @@ from function.answer import Links, search_answer
 from function.errors import ReleaseError
 from function.loading import load_search_engine
 from function.photo import load_pixels
+from function.postgres.connection import Database
 from function.release import IMAGES, current_release_id
 from function.settings import BadSetting, Settings
 from function.storage import open_storage
@@ -79,12 +80,17 @@ def search(photo: Path, root: str, *, page_size: int, engine: str) -> dict[str, 
     """
     if not photo.is_file():
         raise LookalikeError(f"Expected a photo at {photo}; found none.")
-    storage = open_storage(root)
-    loaded = load_search_engine(storage, engine=engine, cache_dir=_settings().cache_dir)
+    storage, settings = open_storage(root), _settings()
+    database = Database(settings.database, connections=1) if settings.database else None
+    loaded = load_search_engine(
+        storage, engine=engine, cache_dir=settings.cache_dir, database=database
+    )
     start = time.perf_counter()
     pixels = load_pixels(photo.read_bytes(), loaded.image_size)
     decoding = {"decode": (time.perf_counter() - start) * 1e3}
     result = loaded.search(pixels, page_size)
+    if database is not None:
+        database.close()
     return search_answer(
         result,
         loaded.manifest,

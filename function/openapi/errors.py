@@ -69,6 +69,7 @@ REASONS: dict[type[FunctionError], dict[str, str]] = {
         "LOADING": "Try again after `Retry-After` seconds: the release still loads.",
         "NO_VALID_RELEASE": "Tell the operator; the log says what is wrong with the release.",
         "STORAGE_UNAVAILABLE": "Try again after `Retry-After` seconds.",
+        "DATABASE_UNAVAILABLE": "Try again after `Retry-After` seconds.",
         "NOT_IN_STORAGE": "Tell the operator: a file of the release is missing.",
     },
     DeadlineExceeded: {"DEADLINE_EXCEEDED": "Try again in a moment, or with a smaller photo."},

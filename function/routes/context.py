@@ -8,7 +8,7 @@ from werkzeug.routing import Rule
 
 from ..admission import Admission
 from ..answer import Links
-from ..catalog import Product, ProductCatalog
+from ..catalog import Catalog, Product
 from ..decoding import Decoders
 from ..envelope import Exchange
 from ..errors import NotFound
@@ -64,7 +64,7 @@ def route(method: str, path: str, handler: Handler, *, is_open: bool = False) ->
     return Rule(path, methods=[method], endpoint=Endpoint(handler, is_open))
 
 
-def known_product(catalog: ProductCatalog, product_id: str) -> Product:
+def known_product(catalog: Catalog, product_id: str) -> Product:
     """Return a product; NotFound where there is none."""
     try:
         return catalog.product(product_id)

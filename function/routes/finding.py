@@ -82,7 +82,7 @@ class Finder:
         engine = service.engine
         content = query.content
         if query.product_id:
-            known_product(engine.catalog, query.product_id)
+            known_product(engine.catalog.until(deadline), query.product_id)
         if query.image_uri:
             with stage("fetch"):
                 content = self._read_source(query.image_uri, deadline)
@@ -112,6 +112,7 @@ class Finder:
                 selection=query.selection,
                 collapse_duplicates=query.collapse_duplicates,
                 facets=query.facets,
+                deadline=deadline,
             )
             if query.max_objects:
                 result = _grouped(result, query, why)
@@ -143,7 +144,10 @@ class Finder:
         try:
             with stage("detect"):
                 boxes = engine.objects.boxes(
-                    pixels, query.max_objects, engine.catalog.allowed_rows(query.selection)
+                    pixels,
+                    query.max_objects,
+                    engine.index.until(deadline).allowed(query.selection),
+                    deadline=deadline,
                 )
         except SharesUnavailable as why:
             return [], str(why)

@@ -6,6 +6,8 @@ GET  /health/ready           a release is loaded and has answered a query
 GET  /metrics                how busy it is, for Prometheus
 """
 
+import time
+
 from flask import Response
 from werkzeug.routing import Rule
 
@@ -35,7 +37,9 @@ class OperationsRoutes:
 
     def _index(self, exchange: Exchange) -> Response:
         mask = parse_fields(exchange.request, INDEX)
-        content = mask.of(index_answer(self._context.worker.get()))
+        service = self._context.worker.get()
+        deadline = time.monotonic() + self._context.settings.deadline_seconds
+        content = mask.of(index_answer(service, service.engine.catalog.until(deadline)))
         return cacheable(json_response(content), REVALIDATE)
 
     def _live(self, exchange: Exchange) -> Response:

@@ -46,7 +46,7 @@ class ProductRoutes:
         asked = parse_browse(exchange.request)
         service = self._context.worker.get()
         result = browse(
-            service.engine.catalog,
+            service.engine.catalog.until(self._deadline()),
             service.engine.manifest.index.index_id,
             asked.page_size,
             page_token=asked.page_token,
@@ -59,7 +59,7 @@ class ProductRoutes:
     def _product(self, exchange: Exchange, product_id: str) -> Response:
         mask = parse_fields(exchange.request, PRODUCT)
         service = self._context.worker.get()
-        catalog = service.engine.catalog
+        catalog = service.engine.catalog.until(self._deadline())
         product = known_product(catalog, product_id)
         images = catalog.images_of(product_id)
         content = mask.of(product_answer(product, images, self._context.links(exchange)))
@@ -75,10 +75,12 @@ class ProductRoutes:
         else:
             try:
                 storage = self._context.worker.get().storage
-                deadline = time.monotonic() + self._context.settings.deadline_seconds
-                data = storage.until(deadline).read(f"{IMAGES}/{sha256}.jpg")
+                data = storage.until(self._deadline()).read(f"{IMAGES}/{sha256}.jpg")
             except NotFoundInStorage:
                 raise missing from None
             response = Response(data, mimetype="image/jpeg")
         response.set_etag(sha256)
         return cacheable(response, FOR_EVER)
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._context.settings.deadline_seconds

@@ -17,7 +17,8 @@ import numpy as np
 from function.browse import browse
 from function.catalog import ProductCatalog, open_catalog, write_catalog
 from function.embedder import open_embedder
-from function.filters import Label, Selection
+from function.file_index import FileIndex
+from function.filters import EVERYTHING, Label, Selection
 from function.index import open_index
 from function.manifest import CATALOG, INDEX, MANIFEST, parse_manifest
 from function.search import SearchEngine
@@ -55,19 +56,17 @@ def main() -> None:
     index = open_index(release / INDEX, manifest.index.kind)
     with tempfile.TemporaryDirectory() as folder:
         catalog = labelled(open_catalog(release / CATALOG), Path(folder) / CATALOG)
-        engine = SearchEngine(embedder, index, catalog, manifest)
+        engine = SearchEngine(embedder, FileIndex(index, catalog), catalog, manifest)
         side = engine.image_size
         pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         tenth = Selection(Label(KEYS[1], "value 3"))
         ((product, _),) = catalog.products([77])
         search = partial(engine.search, pixels)
         asked: dict[str, Callable[[], object]] = {
-            "4 facets of all products": partial(catalog.facets, KEYS[:4], None),
-            "20 facets of all products": partial(catalog.facets, KEYS, None),
-            "4 facets of a tenth": lambda: catalog.facets(
-                KEYS[:4], catalog.allowed_products(tenth)
-            ),
-            "20 facets of a tenth": lambda: catalog.facets(KEYS, catalog.allowed_products(tenth)),
+            "4 facets of all products": partial(catalog.facets, KEYS[:4], EVERYTHING),
+            "20 facets of all products": partial(catalog.facets, KEYS, EVERYTHING),
+            "4 facets of a tenth": partial(catalog.facets, KEYS[:4], tenth),
+            "20 facets of a tenth": partial(catalog.facets, KEYS, tenth),
             "search above a threshold, 4 facets": partial(
                 search, score_threshold=THRESHOLD, facets=KEYS[:4]
             ),

@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from function.embedder import ExplainableEmbedder, open_embedder
-from function.index import NumpyIndex
 from function.manifest import EMBEDDER_ONNX, ModelInfo
 from function.objects import MAX_OBJECTS, ObjectFinder, overlap
 from function.photo import load_pixels
 from function.region import WHOLE, Box, Region
 from tests.benchmarks.timing import Row, report, time_calls
+from tests.indices import photo_index
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.data.studio import make_product, photograph
@@ -198,7 +198,7 @@ def measure(task: Task, embedder: ExplainableEmbedder) -> Found:
         [vector(photo) for _, photo in track(task.catalog, "Catalogue", len(task.catalog))]
     )
     info = ModelInfo("imagenet", "resnet50", rows.shape[1], SIZE, "average")
-    finder = ObjectFinder(embedder, NumpyIndex(rows), info)
+    finder = ObjectFinder(embedder, photo_index(rows), info)
     found = Found([], [], [], [], [], [], [])
     for query in track(task.queries, "Queries", len(task.queries)):
         boxes = finder.boxes(load_pixels(query.photo, SIZE), MAX_OBJECTS)
@@ -260,7 +260,7 @@ def main() -> None:
             )
             report("objects", "Things found in a photo", rows)
         noise = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3)).astype(np.uint8)
-        index = NumpyIndex(np.eye(2048, dtype=np.float32)[:1000])
+        index = photo_index(np.eye(2048, dtype=np.float32)[:1000])
         finder = ObjectFinder(embedder, index, ModelInfo("m", "resnet50", 2048, SIZE, "average"))
         plain, boxes = time_calls(
             lambda: embedder.embed(noise), lambda: finder.boxes(noise[0], MAX_OBJECTS)

@@ -167,7 +167,7 @@ class Opened:
         self.catalog = open_products(self.folder / CATALOG)
 
     def answer(self, query: np.ndarray) -> list[str]:
-        ranking = rank_products(self.index, self.catalog, query, 10)
+        ranking = rank_products(SearchableRows(self.index, self.catalog), query, 10)
         images = self.catalog.images([item.rows[0] for item in ranking])
         return [image.product_id for image in images]
 

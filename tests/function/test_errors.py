@@ -24,7 +24,8 @@ from tests.server import Answer, RunningFunction, run_function
 
 README = Path(__file__).parents[2] / "README.md"
 # What no request is known to bring about; test_envelope.py raises what leads to them.
-FAULTS = {"INTERNAL", "NOT_IN_STORAGE", "BAD_REQUEST"}
+# And what takes a database that dies; test_database_outage.py has one.
+FAULTS = {"DATABASE_UNAVAILABLE", "INTERNAL", "NOT_IN_STORAGE", "BAD_REQUEST"}
 
 KEY, BOUND_KEY = "known", "bound"
 

@@ -23,13 +23,13 @@ from function import explanation as module
 from function.embedder import ExplainableEmbedder, SharesUnavailable, open_embedder
 from function.errors import DeadlineExceeded
 from function.explanation import Explainer, Explanation, grid
-from function.index import NumpyIndex
 from function.loading import load_search_engine
 from function.manifest import EMBEDDER_INT8, EMBEDDER_ONNX, Precision
 from function.photo import load_pixels
 from function.processor import int8_instructions
 from function.search import SearchEngine, SearchResult
 from function.storage import GoogleStorage, open_storage
+from tests.indices import photo_index
 from tests.releases import draw_photo, tiny_model
 from tests.server import Answer, RunningFunction, run_function
 from trainer.data.records import Catalog
@@ -305,7 +305,7 @@ def test_what_cannot_be_explained_says_why(root: Path, gem_root: Path) -> None:
         explained(load(root, "jax"), root)
     old = open_embedder(next((gem_root / "releases").iterdir()), "openvino")
     info = replace(load(gem_root).manifest.model, pooling="")
-    explainer = Explainer(old, NumpyIndex(np.eye(16, dtype=np.float32)), info)
+    explainer = Explainer(old, photo_index(np.eye(16, dtype=np.float32)), info)
     with pytest.raises(SharesUnavailable, match="Publish again"):
         explainer.explain(query(), [], open_storage(root), deadline=time.monotonic() + 9)
 

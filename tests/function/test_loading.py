@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from function.file_index import FileIndex
 from function.loading import load_release, load_search_engine
 from function.pacing import Pacing
 from function.processor import stand_back
@@ -53,7 +54,9 @@ def test_parts_go_on_where_they_are_the_same(root: Path, held: SearchEngine, nam
     engine = beside(root, held, name, Pacing())
     assert engine.manifest.release_id == name
     assert (engine.embedder is held.embedder) == (name in ("titles", "index"))
-    assert (engine.index is held.index) == (name in ("titles", "program"))
+    assert isinstance(engine.index, FileIndex)
+    assert isinstance(held.index, FileIndex)
+    assert (engine.index.index is held.index.index) == (name in ("titles", "program"))
     assert engine.catalog is not held.catalog
     assert {engine.catalog.product("p0").title} == (
         {"other"} if name in ("titles", "all") else {"Product 0"}

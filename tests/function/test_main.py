@@ -3,7 +3,16 @@
 import subprocess
 import sys
 
-HEAVY = ("jax", "jaxlib", "openvino", "scann", "google.cloud.storage", "google.auth", "tensorflow")
+HEAVY = (
+    "jax",
+    "jaxlib",
+    "openvino",
+    "scann",
+    "google.cloud.storage",
+    "google.auth",
+    "tensorflow",
+    "psycopg",
+)
 
 CHECK = f"""
 import sys, threading

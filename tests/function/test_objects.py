@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from function.embedder import SharesUnavailable
-from function.index import NumpyIndex
 from function.manifest import ModelInfo, Precision
 from function.objects import MAX_OBJECTS, ObjectFinder, brightest, overlap, pooled
 from function.region import Box
+from tests.indices import photo_index
 
 # Eight rows and columns of positions.
 SIZE, CELL = 256, 32
@@ -119,7 +119,7 @@ def finder() -> ObjectFinder:
     """Over a catalogue of cloths on grey, as a shop would show them."""
     embedder = Palette()
     shown = [composite({number: (0.2, 0.2, 0.8, 0.8)}) for number in range(THINGS)]
-    return ObjectFinder(embedder, NumpyIndex(embedder.embed(np.stack(shown))), INFO)
+    return ObjectFinder(embedder, photo_index(embedder.embed(np.stack(shown))), INFO)
 
 
 def test_each_thing_has_a_box(finder: ObjectFinder) -> None:
@@ -154,6 +154,6 @@ def test_a_map_that_is_too_coarse_says_so() -> None:
         def shares(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
             return super().shares(photo)[:3]
 
-    finder = ObjectFinder(Coarse(), NumpyIndex(np.eye(64, dtype=np.float32)), INFO)
+    finder = ObjectFinder(Coarse(), photo_index(np.eye(64, dtype=np.float32)), INFO)
     with pytest.raises(SharesUnavailable, match="3 by 8 positions"):
         finder.boxes(composite({0: LEFT}), MAX_OBJECTS)

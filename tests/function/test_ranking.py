@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
+from function.file_index import SearchableRows
 from function.index import Index, NumpyIndex, open_index
 from function.ranking import DEPTH, Ranked, rank_products
 from tests.indices import write_tree
@@ -112,8 +113,7 @@ def test_a_ranking_is_the_plain_reading_of_all_rows(data: st.DataObject) -> None
     with catalog_of(products, pictures) as catalog:
         index = Counting(NumpyIndex(vectors))
         found = rank_products(
-            index,
-            catalog,
+            SearchableRows(index, catalog),
             query,
             wanted,
             allowed=allowed,
@@ -179,8 +179,7 @@ def test_pages_of_any_sizes_are_one_list_without_gap_or_repetition(
 
     def ranked(wanted: int) -> list[Ranked]:
         return rank_products(
-            index,
-            shop.catalog,
+            SearchableRows(index, shop.catalog),
             query,
             wanted,
             allowed=allowed,
@@ -207,7 +206,7 @@ def test_a_crowd_of_photos_leaves_room_for_the_others() -> None:
     products = [0] * 5000 + list(range(1, 201))
     index = Counting(NumpyIndex(vectors))
     with catalog_of(products) as catalog:
-        found = rank_products(index, catalog, np.array([1, 0], np.float32), 11)
+        found = rank_products(SearchableRows(index, catalog), np.array([1, 0], np.float32), 11)
         assert [int(catalog.product_of_row[item.rows[0]]) for item in found] == list(range(11))
     assert index.searches <= ceil(log(len(vectors), 4))
 
@@ -220,7 +219,8 @@ def test_goods_listed_twice_are_shown_once_if_that_is_asked() -> None:
 
         def shown(query: float, **options: bool) -> list[int]:
             vector = np.array([np.cos(query), np.sin(query)], np.float32)
-            found = rank_products(NumpyIndex(vectors), catalog, vector, 10, **options)
+            index = SearchableRows(NumpyIndex(vectors), catalog)
+            found = rank_products(index, vector, 10, **options)
             return [int(catalog.product_of_row[item.rows[0]]) for item in found]
 
         assert sorted(shown(0.0)) == [0, 1, 2]
@@ -231,6 +231,6 @@ def test_goods_listed_twice_are_shown_once_if_that_is_asked() -> None:
 
 def test_nothing_allowed_is_nothing_found() -> None:
     with catalog_of([0, 1]) as catalog:
-        index = NumpyIndex(np.eye(2, dtype=np.float32))
+        index = SearchableRows(NumpyIndex(np.eye(2, dtype=np.float32)), catalog)
         nobody = np.zeros(2, bool)
-        assert rank_products(index, catalog, np.array([1, 0], np.float32), 5, allowed=nobody) == []
+        assert rank_products(index, np.array([1, 0], np.float32), 5, allowed=nobody) == []

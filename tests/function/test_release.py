@@ -128,7 +128,11 @@ def test_fields_of_a_newer_publisher_are_ignored(manifest: Manifest) -> None:
         ("model.embedding_dim", "512", "model.embedding_dim: expected int; found '512'"),
         ("model.embedding_dim", 0, "model.embedding_dim: expected 1 or more; found 0"),
         ("model.image_size", True, "model.image_size: expected int; found True"),
-        ("index.chosen.kind", "hnsw", "chosen.kind: expected one of exact, scann; found 'hnsw'"),
+        (
+            "index.chosen.kind",
+            "hnsw",
+            "chosen.kind: expected one of exact, scann, pgvector; found 'hnsw'",
+        ),
         ("index.chosen.recall_at_10", "high", "index.chosen.recall_at_10: expected float"),
         ("index.curve", {}, "index.curve: expected a list; found {}"),
         ("index.curve", [{"kind": "exact"}], r"index.curve.0.row_type: expected a value"),

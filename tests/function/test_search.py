@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from function.catalog import ImageRow, Product, open_catalog, write_catalog
 from function.errors import ReleaseError
+from function.file_index import FileIndex
 from function.filters import Selection
 from function.index import NumpyIndex
 from function.loading import load_search_engine
@@ -117,7 +118,7 @@ def test_a_page_is_filled_past_a_product_with_hundreds_of_photos(
     write_catalog(tmp_path / CATALOG, [Product(name) for name in dict.fromkeys(names)], images)
     catalog = open_catalog(tmp_path / CATALOG)
     manifest = parse_manifest(_manifest(tiny_release.root).read_bytes())
-    engine = SearchEngine(Identity(), NumpyIndex(vectors), catalog, manifest)
+    engine = SearchEngine(Identity(), FileIndex(NumpyIndex(vectors), catalog), catalog, manifest)
     pixels = np.array([[[255, 0, 0]]], np.uint8)
     assert found(engine, pixels, 10) == ["crowd"] + [f"p{n}" for n in range(9)]
     assert len(found(engine, pixels, 100)) == 21

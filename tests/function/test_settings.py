@@ -11,6 +11,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 GOOD = {
     "root": ("gs://shop/lookalike", "gs://shop/lookalike"),
+    "database": ("postgresql://u:secret@db/shop", "postgresql://u:secret@db/shop"),
     "engine": ("jax", "jax"),
     "cache_dir": ("/tmp/releases", Path("/tmp/releases")),  # noqa: S108 - only parsed
     "loading_wait_seconds": ("0.5", 0.5),
@@ -87,3 +88,8 @@ def test_every_setting_is_described_and_documented() -> None:
         assert len(help_line) > 10
         row = f"| `{name}` | {f'`{default}`' if default else ''} | {help_line} |"
         assert row in documentation, f"README.md lacks the line: {row}"
+
+
+def test_the_database_is_not_told() -> None:
+    settings = Settings.from_environment({variable("database"): "postgresql://u:secret@db/shop"})
+    assert "secret" not in repr(settings)

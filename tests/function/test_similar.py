@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
 from function.embedder import open_embedder
 from function.errors import BadRequest
+from function.file_index import FileIndex
 from function.filters import Selection
 from function.index import open_index
 from function.loading import load_search_engine
@@ -122,7 +123,7 @@ def test_a_score_is_the_best_cosine_to_the_first_photos(
     release = next((tiny_release.root / "releases").iterdir())
     manifest = parse_manifest((release / MANIFEST).read_bytes())
     embedder = open_embedder(release, "openvino", precision="float")
-    engine = SearchEngine(embedder, open_index(folder, kind), catalog, manifest)
+    engine = SearchEngine(embedder, FileIndex(open_index(folder, kind), catalog), catalog, manifest)
     by_product = vectors.reshape(PHOTOS, PRODUCTS, DIM).transpose(1, 0, 2)
     for product in range(0, PRODUCTS, 7):
         cosines = by_product @ by_product[product, :MAX_QUERY_PHOTOS].T

@@ -1,6 +1,7 @@
 """`lookalike publish`: from a run and a catalogue to what functions serve."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ from trainer.progress import console
 
 if TYPE_CHECKING:
     from function.manifest import IndexSetting
+    from trainer.release.database.rows import DatabaseRows
     from trainer.release.shards.cluster import Cluster
 
 
@@ -56,6 +58,9 @@ class Publish:
     """The cluster's, as HOST:6379; else RAY_ADDRESS, or the one that this machine is in already."""
     ray_workers: int | None = None
     """At most so many at once, each with a processor; else as many as the cluster has, but one."""
+    index: str | None = None
+    """Where index and product data go instead of the release's files: postgresql://user@host/shop,
+    or several hosts of which one takes writes. A password is better kept in ~/.pgpass."""
     json: bool = False
     """Print the release as JSON on stdout, and nothing else there."""
 
@@ -85,17 +90,22 @@ class Publish:
             raise LookalikeError("Expected --run and --catalog, or --update; found neither.")
         if self.retune:
             raise LookalikeError("--retune is for --update: a full publication tunes the index.")
-        release_id = publish_run(
-            self.run,
-            open_catalog(self.catalog),
-            self.root,
-            image_base_url=self.image_base_url,
-            precision=self.precision,
-            on_bad_photo=self.on_bad_photo,
-            recall=self.recall or DEFAULT_RECALL,
-            false_match_rate=self.false_match_rate or DEFAULT_FALSE_MATCH_RATE,
-            cluster=self._cluster(),
-        )
+        cluster = self._cluster()
+        with ExitStack() as stack:
+            # Before anything is read.
+            rows = stack.enter_context(_database_rows(self.index)) if self.index else None
+            release_id = publish_run(
+                self.run,
+                open_catalog(self.catalog),
+                self.root,
+                image_base_url=self.image_base_url,
+                precision=self.precision,
+                on_bad_photo=self.on_bad_photo,
+                recall=self.recall or DEFAULT_RECALL,
+                false_match_rate=self.false_match_rate or DEFAULT_FALSE_MATCH_RATE,
+                cluster=cluster,
+                rows=rows,
+            )
         tell_published(self.root, release_id, as_json=self.json)
 
     def _cluster(self) -> "Cluster | None":
@@ -109,6 +119,11 @@ class Publish:
         return Cluster(self.ray_address, self.ray_workers)
 
     def _update(self, changes: str) -> None:
+        if self.index is not None:
+            raise LookalikeError(
+                "--update is for releases in files; found --index besides. Releases in a database "
+                "are published in full: leave out --update."
+            )
         if self.run is not None or self.catalog is not None:
             raise LookalikeError(
                 "--update keeps the current release's network and takes changed products alone; "
@@ -144,6 +159,18 @@ class Publish:
             )
         told = {name: item for name, item in asdict(done).items() if name != "release_id"}
         tell_published(self.root, done.release_id, as_json=self.json, update=told)
+
+
+def _database_rows(address: str) -> "DatabaseRows":
+    """Check that there is a database for the rows."""
+    from trainer.release.database.connection import database_at
+
+    database = database_at(address)
+    from trainer.release.database.release import check_database
+    from trainer.release.database.rows import DatabaseRows
+
+    check_database(database)
+    return DatabaseRows(database)
 
 
 def tell_published(
@@ -201,6 +228,11 @@ def tell_published(
 def _described(setting: "IndexSetting") -> str:
     if setting.kind == "exact":
         return f"exact, {setting.megabytes:,.1f} MB"
+    if setting.kind == "pgvector":
+        return (
+            f"in PostgreSQL, {setting.ef_search or 'as many as it chooses'} candidates kept, "
+            f"{setting.megabytes:,.1f} MB there"
+        )
     return (
         f"a tree, {setting.leaves_to_search} of {setting.leaves} leaves read, {setting.reorder} "
         f"reordered in {setting.row_type}, {setting.megabytes:,.1f} MB"

@@ -22,6 +22,7 @@ from jaxtyping import Float32, Int
 from numpy.typing import NDArray
 
 from function.catalog import ProductCatalog
+from function.file_index import SearchableRows
 from function.index import Index, NumpyIndex, TreeIndex
 from function.ranking import rank_products
 
@@ -199,7 +200,7 @@ def attribute(
         pages = []
         for vector, row in zip(vectors, queries.own_rows.tolist(), strict=True):
             searched = index if row < 0 else WithoutRow(index, row)
-            ranking = rank_products(searched, catalog, vector, max(DEPTHS))
+            ranking = rank_products(SearchableRows(searched, catalog), vector, max(DEPTHS))
             nearest = catalog.images([item.rows[0] for item in ranking])
             pages.append(tuple(photo.product_id for photo in nearest))
             on_progress(1)

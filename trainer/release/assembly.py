@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from function.catalog import write_catalog
-from function.loading import open_release
 from function.manifest import (
     CATALOG,
     INDEX,
@@ -22,22 +20,19 @@ from function.manifest import (
 )
 from function.release import LocalRelease, file_info
 from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
-from trainer.release.calibration.writing import calibrate_release
 from trainer.release.contents import Contents
-from trainer.release.copies import same_pictures
-from trainer.release.embedding import SERVING_ENGINE
 from trainer.release.identity import ID_DIGITS, new_release_id
-from trainer.release.indexing import DEFAULT_RECALL, build_index
-from trainer.release.kept import Kept, save_kept
+from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.program import Program
 from trainer.release.questions import Answerable
+from trainer.release.rows import Asked, FileRows, Rows
 from trainer.release.tuning import Queries
 from trainer.release.tuning_figure import TUNING, tuning_png
 
 
 def assemble_release(
     program: Program,
-    contents: Contents,
+    contents: Contents | Iterable[Contents],
     folder: Path,
     *,
     evaluation: Mapping[str, Any],
@@ -47,34 +42,31 @@ def assemble_release(
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
     setting: IndexSetting | None = None,
     base: str = "",
+    rows: Rows | None = None,
 ) -> LocalRelease:
     """Add index, catalogue and manifest to a folder that holds the program, and try it all.
 
     Args:
         program: what the folder holds.
-        contents: what is to be found, by the program's vectors.
+        contents: what is to be found, by the program's vectors; in chunks, where `rows` is a place
+            that takes them one by one.
         evaluation: as for `build_release`.
         recall, queries, setting: as for `build_index`.
         answerable: queries that calibrate the scores; None: they are not calibrated.
         false_match_rate: as for `calibrate`.
         base: the release that this one is an update of; "" for none.
+        rows: where index and catalogue go; None: into the folder.
 
     Raises:
         ReleaseError: the release would not serve.
+        DatabaseError: as `Rows.put`.
     """
-    (folder / INDEX).mkdir()
-    built = build_index(
-        contents.vectors, folder / INDEX, recall=recall, queries=queries, setting=setting
-    )
+    rows = rows or FileRows()
+    asked = Asked(recall, queries, setting, answerable, false_match_rate)
+    chunks = [contents] if isinstance(contents, Contents) else contents
+    placed = rows.put(chunks, folder, asked)
+    built = placed.built
     (folder / TUNING).write_bytes(tuning_png(built))
-    pictures = None if contents.signatures is None else same_pictures(contents.signatures)
-    counts = write_catalog(folder / CATALOG, contents.products, contents.images, pictures)
-    calibration = None
-    if answerable is not None:
-        calibration = calibrate_release(folder, built.chosen.kind, answerable, false_match_rate)
-    if contents.signatures is not None:
-        kept = Kept(contents.vectors, contents.signatures, queries, answerable)
-        save_kept(kept, folder, row_type=built.chosen.row_type)
     files = {
         path.relative_to(folder).as_posix(): file_info(path)
         for path in sorted(folder.rglob("*"))
@@ -88,18 +80,18 @@ def assemble_release(
         created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
         model=program.model,
         index=IndexInfo(
-            _files_id(indexed),
-            counts.images,
+            placed.index_id or _files_id(indexed),
+            placed.counts.images,
             built.target_recall_at_10,
             built.chosen,
             built.curve,
         ),
-        counts=counts,
+        counts=placed.counts,
         golden=program.golden,
         evaluation=dict(evaluation),
         files=files,
         int8=program.int8,
-        calibration=calibration,
+        calibration=placed.calibration,
         base=base,
     )
     # Equal ids therefore mean equal bytes, even of two publishers in the same millisecond.
@@ -107,7 +99,7 @@ def assemble_release(
     manifest = replace(manifest, release_id=new_release_id(created, content))
     (folder / MANIFEST).write_bytes(manifest.to_json())
     release = LocalRelease(manifest, folder)
-    open_release(release, engine=SERVING_ENGINE).catalog.close()
+    rows.check(release)
     return release
 
 

@@ -41,6 +41,7 @@ from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice, make_int8
 from trainer.release.program import Program, export_onnx, export_stablehlo
 from trainer.release.questions import choose_questions
+from trainer.release.rows import Rows
 from trainer.release.shards.catalog import CatalogEmbedder
 from trainer.release.shards.planning import OpenProgram
 
@@ -66,6 +67,7 @@ def build_release(
     workers: int | None,
     recall: float = DEFAULT_RECALL,
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
+    rows: Rows | None = None,
 ) -> LocalRelease:
     """Write a release, tried as a function would try it, into an existing, empty folder.
 
@@ -96,6 +98,7 @@ def build_release(
             queries=customers,
             answerable=answerable,
             false_match_rate=false_match_rate,
+            rows=rows,
         )
     except ReleaseError as error:
         raise PublishError(f"The release would not serve. {error.message}") from error

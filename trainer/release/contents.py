@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
-from function.catalog import ImageRow, Product
+from function.catalog import ImageRow, Product, merged_product
 from trainer.data.records import Photo
 from trainer.release.copies import Signatures
 from trainer.release.embedding import EmbeddedCatalog
@@ -54,15 +54,16 @@ def products_of(photos: Sequence[Photo]) -> list[Product]:
     """
     merged: dict[str, Product] = {}
     for photo in photos:
-        known = merged.get(photo.product_id, Product(photo.product_id))
-        merged[photo.product_id] = Product(
+        told = Product(
             photo.product_id,
-            known.title or photo.title,
-            known.category or photo.category,
-            known.price or photo.price,
-            tuple(dict.fromkeys(known.labels + photo.labels)),
-            tuple(dict.fromkeys(known.product_sets + photo.product_sets)),
+            photo.title,
+            photo.category,
+            photo.price,
+            photo.labels,
+            photo.product_sets,
         )
+        known = merged.get(photo.product_id, Product(photo.product_id))
+        merged[photo.product_id] = merged_product(known, told)
     return list(merged.values())
 
 

@@ -17,6 +17,7 @@ from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import MAX_PHOTOS, PrecisionChoice
 from trainer.release.publish import publish
+from trainer.release.rows import Rows
 from trainer.release.shards.cluster import Cluster
 from trainer.training.run import Run
 
@@ -38,6 +39,7 @@ def publish_run(
     recall: float = DEFAULT_RECALL,
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
     cluster: Cluster | None = None,
+    rows: Rows | None = None,
 ) -> str:
     """Publish a run's last checkpoint, to find the products of a catalogue.
 
@@ -52,7 +54,7 @@ def publish_run(
         image_base_url: where <root>/images is public; None: the function gives the photos out.
         precision: as for `publish`.
         on_bad_photo: "skip" lists unreadable photos in the run's release/; "fail" raises.
-        recall, false_match_rate: as for `publish`.
+        recall, false_match_rate, rows: as for `publish`.
         cluster: what embeds the photos, and finds those of a large catalogue that cannot be read;
             None: this process.
 
@@ -87,6 +89,7 @@ def publish_run(
         tried=screened.subset(photo for photo in screened.photos if photo.role != "query"),
         on_bad_photo=on_bad_photo,
         report=report,
+        rows=rows,
     )
     _keep_calibration(run, file_suffix(run, catalog), open_storage(root), release_id)
     return release_id

@@ -3,16 +3,16 @@
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
-from function.catalog import open_catalog
-from function.manifest import CATALOG, MANIFEST
+from function.errors import FunctionError
+from function.manifest import MANIFEST
 from function.release import LocalRelease, Pointer, read_pointer, release_prefix, set_current
 from function.storage import Conflict, Storage, open_storage
 from trainer.errors import PublishError
 from trainer.progress import track
-from trainer.release.registry.inventory import all_images, missing_photos, stored_photos
+from trainer.release.registry.inventory import missing_photos
+from trainer.release.rows import FileRows, Rows
 
 # Uploads that run at once; below the connections that the storage client keeps.
 _PARALLEL_UPLOADS = 8
@@ -37,7 +37,10 @@ def open_root(root: str) -> tuple[Storage, Pointer | None]:
 
 
 def build_and_publish(
-    storage: Storage, pointer: Pointer | None, build: Callable[[Path], LocalRelease]
+    storage: Storage,
+    pointer: Pointer | None,
+    build: Callable[[Path], LocalRelease],
+    rows: Rows | None = None,
 ) -> str:
     """Build a release, upload it, and make it the current one.
 
@@ -47,17 +50,19 @@ def build_and_publish(
         storage: the root.
         pointer: as it was before anything was read that the release builds on.
         build: makes the release in an empty folder.
+        rows: where it puts index and catalogue; None: into the folder.
 
     Returns:
         The release's id.
 
     Raises:
-        PublishError: another publisher was faster, or photos are no longer stored.
+        PublishError: another publisher was faster, photos are no longer stored, or the release
+            would not serve.
         StorageError: the root cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="lookalike-release-") as folder:
         release = build(Path(folder))
-        upload(release, storage)
+        upload(release, storage, rows)
     release_id = release.manifest.release_id
     try:
         set_current(storage, release_id, pointer.version if pointer else None)
@@ -70,11 +75,16 @@ def build_and_publish(
     return release_id
 
 
-def upload(release: LocalRelease, storage: Storage) -> None:
+def upload(release: LocalRelease, storage: Storage, rows: Rows | None = None) -> None:
     """Copy a built release to the root: its files in any order, its manifest after them all.
 
+    Args:
+        release: in its folder.
+        storage: the root.
+        rows: as for `build_and_publish`.
+
     Raises:
-        PublishError: photos that its catalogue counts on are not stored.
+        PublishError: photos that its catalogue counts on are not stored, or it would not serve.
         StorageError: the root cannot be written.
     """
     target = storage.child(release_prefix(release.manifest.release_id))
@@ -83,13 +93,17 @@ def upload(release: LocalRelease, storage: Storage) -> None:
         uploads = pool.map(lambda name: target.upload(release.folder / name, name), names)
         for _ in track(uploads, "Uploading", len(names)):
             pass
-    with closing(open_catalog(release.folder / CATALOG)) as catalog:
-        missing = missing_photos(storage, stored_photos(all_images(catalog)))
+    rows = rows or FileRows()
+    missing = missing_photos(storage, rows.photos(release))
     if missing:
         raise PublishError(
             f"{storage.url}: expected all photos of the catalogue to be stored; {len(missing)} are "
             f"not, as {missing[0]}. Were they pruned meanwhile? Publish again."
         )
+    try:
+        rows.show(release)
+    except FunctionError as error:
+        raise PublishError(f"The release would not serve. {error.message}") from error
     target.write(
         MANIFEST, (release.folder / MANIFEST).read_bytes(), content_type="application/json"
     )

@@ -14,6 +14,7 @@ from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
 from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import PrecisionChoice
 from trainer.release.publication import build_and_publish, open_root
+from trainer.release.rows import Rows
 from trainer.release.shards.catalog import CatalogEmbedder
 from trainer.release.shards.cluster import Cluster
 
@@ -31,6 +32,7 @@ def publish(
     recall: float = DEFAULT_RECALL,
     unseen: Collection[str] = (),
     false_match_rate: float = DEFAULT_FALSE_MATCH_RATE,
+    rows: Rows | None = None,
     cluster: Cluster | None = None,
     tried: Catalog | None = None,
     on_bad_photo: OnBadPhoto = "fail",
@@ -59,6 +61,7 @@ def publish(
             are calibrated with their photos.
         false_match_rate: share of photos of products that are not in the catalogue whose first
             result may count as a confident match, above 0, below 1.
+        rows: where index and catalogue go; None: into the release's files.
         cluster: what embeds the photos; None: this process.
         tried: the photos that the program is measured with, of those to be found; None: all. They
             and the queries can be read in any case.
@@ -102,8 +105,9 @@ def publish(
             workers=workers,
             recall=recall,
             false_match_rate=false_match_rate,
+            rows=rows,
         )
 
-    release_id = build_and_publish(storage, pointer, build)
+    release_id = build_and_publish(storage, pointer, build, rows)
     embedder.discard()
     return release_id

@@ -115,6 +115,11 @@ def update(
         )
     with TemporaryDirectory(prefix="lookalike-base-") as scratch:
         base = fetch_release(storage, pointer.release_id, Path(scratch), engine=None)
+        if base.manifest.is_in_database:
+            raise PublishError(
+                f"Release {pointer.release_id} lies in a database: expected one in files, which an "
+                "update builds on. Publish in full: leave out --update."
+            )
         before = _read(base)
         present = {product.id for product in before.contents.products}
         _check(changes, present)

@@ -120,6 +120,7 @@ def test_the_quantised_answer_is_in_the_order_of_the_quantised_scores(world: Pat
 
 
 def test_the_last_step_is_what_the_release_serves(world: Path) -> None:
+    from function.file_index import SearchableRows
     from function.ranking import rank_products
 
     attribution = attributed(world, "scann")
@@ -131,7 +132,7 @@ def test_the_last_step_is_what_the_release_serves(world: Path) -> None:
         for vector, page in zip(held["queries"], attribution.answers[-1].pages, strict=True):
             served = [
                 catalog.image(item.rows[0]).product_id
-                for item in rank_products(index, catalog, vector, 10)
+                for item in rank_products(SearchableRows(index, catalog), vector, 10)
             ]
             assert served == list(page)
 

@@ -112,7 +112,7 @@ def test_without_query_photos_each_photo_finds_anything_but_itself(
     assert (few["queries"], few["queries_available"]) == (4, 15)
 
     # The same behind a tree: each step is there and charged.
-    monkeypatch.setattr("trainer.release.assembly.build_index", partial(build_index, exact_rows=1))
+    monkeypatch.setattr("trainer.release.rows.build_index", partial(build_index, exact_rows=1))
     monkeypatch.setattr("trainer.release.indexing.choose", lambda curve, recall: curve[1])
     publish_run(run, catalog, root)
     behind_tree = served_recall(run, catalog, root)

@@ -86,7 +86,7 @@ def test_an_index_is_tuned_with_the_catalogues_query_photos(
         assert (options["queries"] @ vectors.T).max() < 1 - 1e-6
         return build_index(vectors, folder, **options)
 
-    monkeypatch.setattr("trainer.release.assembly.build_index", build)
+    monkeypatch.setattr("trainer.release.rows.build_index", build)
     monkeypatch.setattr(questions, "EXACT_ROWS", 5)
     catalog, root = tiny_release.catalog, str(tmp_path)
     publish(tiny_release.model, IMAGE_SIZE, catalog, root, evaluation={}, recall=0.9)

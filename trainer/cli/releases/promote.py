@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from trainer.cli.options import named_database
 from trainer.cli.output import print_json
 from trainer.progress import console
 
@@ -22,6 +23,8 @@ class Promote:
     """Where releases are kept: a folder or gs://bucket/prefix."""
     no_verify: bool = False
     """Do not read, check and try all of it before."""
+    database: str | None = None
+    """Where rows of releases may be, postgresql://…; else LOOKALIKE_DATABASE."""
     dry_run: bool = False
     """Verify, say what would be done, and change nothing."""
     json: bool = False
@@ -38,6 +41,7 @@ class Promote:
                 self.release,
                 verify=not self.no_verify,
                 dry_run=self.dry_run,
+                database=named_database(self.database),
             ),
             dry_run=self.dry_run,
             as_json=self.json,
@@ -56,6 +60,8 @@ class Rollback:
     """Where releases are kept: a folder or gs://bucket/prefix."""
     no_verify: bool = False
     """Do not read, check and try all of it before."""
+    database: str | None = None
+    """Where rows of releases may be, postgresql://…; else LOOKALIKE_DATABASE."""
     dry_run: bool = False
     """Verify, say what would be done, and change nothing."""
     json: bool = False
@@ -67,7 +73,12 @@ class Rollback:
         from trainer.release.registry.promotion import roll_back
 
         _tell(
-            roll_back(open_storage(self.root), verify=not self.no_verify, dry_run=self.dry_run),
+            roll_back(
+                open_storage(self.root),
+                verify=not self.no_verify,
+                dry_run=self.dry_run,
+                database=named_database(self.database),
+            ),
             dry_run=self.dry_run,
             as_json=self.json,
         )

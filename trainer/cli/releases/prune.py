@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from trainer.cli.options import named_database
 from trainer.cli.output import print_json
 from trainer.errors import LookalikeError
 from trainer.progress import console
@@ -35,6 +36,9 @@ class Prune:
     embeddings: bool = False
     """Remove what publications embedded that were cut off, and not begun again within the grace.
     Not while a publisher runs that takes longer."""
+    database: str | None = None
+    """Where rows of releases may be, postgresql://…; else LOOKALIKE_DATABASE. Those of releases
+    that are removed, are removed too."""
     dry_run: bool = False
     """Say what would be removed, and change nothing."""
     yes: bool = False
@@ -51,20 +55,21 @@ class Prune:
             raise LookalikeError(f"--keep: expected 1 or more; found {self.keep}.")
         if self.grace_hours < 0:
             raise LookalikeError(f"--grace-hours: expected 0 or more; found {self.grace_hours:g}.")
-        storage = open_storage(self.root)
+        storage, database = open_storage(self.root), named_database(self.database)
         plan = plan_pruning(
             storage,
             keep=self.keep,
             grace=timedelta(hours=self.grace_hours),
             images=self.images,
             embeddings=self.embeddings,
+            database=database,
         )
         if not self.json:
             _show(plan)
         todo = bool(plan.releases or plan.images or plan.embeddings)
         removed = todo and not self.dry_run and (self.yes or _agreed())
         if removed:
-            prune(storage, plan)
+            prune(storage, plan, database)
         if self.json:
             print_json({**asdict(plan), "size": plan.size, "removed": removed})
         elif removed:
@@ -99,4 +104,7 @@ def _show(plan: "Plan") -> None:
     if plan.embeddings:
         size = f"{plan.embeddings_size / 1e6:,.1f}"
         table.add_row("shards of no release", "", f"{len(plan.embeddings):,} jobs", size)
+    if plan.in_database:
+        size = f"{plan.in_database_size / 1e6:,.1f}"
+        table.add_row("their rows in the database", "", "", size)
     Console().print(table)

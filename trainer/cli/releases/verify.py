@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from trainer.cli.options import named_database
 from trainer.cli.output import print_json
 from trainer.errors import LookalikeError
 from trainer.progress import console
@@ -17,7 +18,7 @@ class Verify:
 
     Sizes and SHA-256 are compared with the manifest, the network's vectors of the golden photos
     with the golden ones, the parts with each other, stored photos with the catalogue; then the
-    release must answer a query.
+    release must answer a query. Rows in a database are counted.
     """
 
     root: str
@@ -28,6 +29,8 @@ class Verify:
     """Verify every release, and that the pointer names one of them."""
     engine: Literal["openvino", "jax"] = "openvino"
     """What runs the network for the golden photos."""
+    database: str | None = None
+    """Where rows of releases may be, postgresql://…; else LOOKALIKE_DATABASE."""
     json: bool = False
     """Print what was found as JSON on stdout, and nothing else there."""
 
@@ -38,11 +41,13 @@ class Verify:
 
         if self.all and self.release is not None:
             raise LookalikeError(f"Expected a release or --all; found {self.release} and --all.")
-        storage = open_storage(self.root)
+        storage, database = open_storage(self.root), named_database(self.database)
         if self.all:
-            verified = verify_all(storage, engine=self.engine)
+            verified = verify_all(storage, engine=self.engine, database=database)
         else:
-            verified = [verify_release(storage, self.release, engine=self.engine)]
+            verified = [
+                verify_release(storage, self.release, engine=self.engine, database=database)
+            ]
         if self.json:
             print_json([asdict(each) for each in verified])
         for each in () if self.json else verified:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -13,8 +14,8 @@ from function.calibration import (
     CalibrationTask,
     Curve,
 )
-from function.catalog import ProductCatalog
-from function.index import Index
+from function.catalog import Catalog
+from function.vector_index import Searchable
 from trainer.evaluation.attribution import Queries
 from trainer.evaluation.bootstrap import resampled_means
 from trainer.progress import console, progress_bar
@@ -58,8 +59,8 @@ class Calibrated:
 
 
 def calibrate(
-    index: Index,
-    catalog: ProductCatalog,
+    index: Searchable[Any],
+    catalog: Catalog,
     queries: Queries,
     vectors: Float32[np.ndarray, "queries dim"],
     *,

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
+from numpy.typing import NDArray
 
 from function.api import DEFAULT_PAGE_SIZE
-from function.catalog import ProductCatalog
-from function.index import Index
+from function.catalog import Catalog
+from function.manifest import Counts
 from function.ranking import rank_products
-from trainer.evaluation.attribution import Queries, WithoutRow
+from function.vector_index import Hits, Searchable
+from trainer.evaluation.attribution import Queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +63,8 @@ class Results:
 
 
 def ask(
-    index: Index,
-    catalog: ProductCatalog,
+    index: Searchable[Any],
+    catalog: Catalog,
     queries: Queries,
     vectors: Float32[np.ndarray, "queries dim"],
     *,
@@ -83,10 +86,10 @@ def ask(
     answers: list[Results] = []
     rows = queries.own_rows.tolist()
     for number, right, vector, row in zip(product, queries.products, vectors, rows, strict=True):
-        searched = index if row < 0 else WithoutRow(index, row)
-        ranking = rank_products(searched, catalog, vector, DEFAULT_PAGE_SIZE + 1)
-        nearest = catalog.images([item.rows[0] for item in ranking])
-        matches = np.array([photo.product_id == right for photo in nearest], bool)
+        searched = index if row < 0 else _Without(index, row)
+        ranking = rank_products(searched, vector, DEFAULT_PAGE_SIZE + 1)
+        nearest = catalog.shown([item.rows[0] for item in ranking])
+        matches = np.array([found.id == right for found, _ in nearest], bool)
         scores = np.array([item.score for item in ranking], np.float64)
         for present in (True, False):
             kept = np.flatnonzero(matches <= present)[:DEFAULT_PAGE_SIZE]
@@ -107,3 +110,20 @@ def ask(
         np.concatenate([answer.present for answer in answers]),
         np.concatenate([answer.products for answer in answers]),
     )
+
+
+@dataclass(frozen=True)
+class _Without[Allowed](Searchable[Allowed]):
+    """An index from whose answers one row is missing: the query photo itself, by its number."""
+
+    index: Searchable[Allowed]
+    row: int
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, allowed: Allowed | None = None
+    ) -> list[Hits]:
+        found = self.index.search(vectors, k + 1, allowed)
+        return [hits.at(np.flatnonzero(hits.rows != self.row)[:k]) for hits in found]
+
+    def count(self) -> Counts:
+        return self.index.count()

@@ -7,12 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from function.catalog import ImageRow, ProductCatalog, open_catalog
 from function.errors import ReleaseError
 from function.manifest import CATALOG, MANIFEST, Manifest
 from function.release import IMAGES, RELEASES, difference, read_manifest, release_prefix
 from function.storage import NotFoundInStorage, Storage
+from trainer.errors import RegistryError
+
+if TYPE_CHECKING:
+    from trainer.release.database.connection import Database
 
 # Requests that run at once; below the connections that the storage client keeps.
 PARALLEL_REQUESTS = 8
@@ -68,7 +73,16 @@ def read_manifests(
 
 @contextmanager
 def release_catalog(storage: Storage, manifest: Manifest) -> Iterator[ProductCatalog]:
-    """Give a release's catalogue; ReleaseError where it is missing or differs from its manifest."""
+    """Give the catalogue of a release in files.
+
+    Raises:
+        ReleaseError: it is missing or differs from its manifest.
+        RegistryError: the release lies in a database.
+    """
+    if manifest.is_in_database:
+        raise RegistryError(
+            f"Release {manifest.release_id} lies in a database: expected one in files."
+        )
     source = storage.child(release_prefix(manifest.release_id))
     with TemporaryDirectory(prefix="lookalike-catalog-") as scratch:
         path = (source.folder or Path(scratch)) / CATALOG
@@ -99,6 +113,38 @@ def stored_photos(images: Sequence[ImageRow]) -> set[str]:
     """Return the names, below the root's images/, of what these photos need there."""
     hashes = {image.sha256 for image in images} | {image.thumbnail_sha256 for image in images}
     return {f"{sha256}.jpg" for sha256 in hashes - {""}}
+
+
+def photos_of(storage: Storage, manifest: Manifest, database: "Database | None") -> set[str]:
+    """Return the names, below the root's images/, of what a release's photos need there.
+
+    Args:
+        storage: the root.
+        manifest: the release's.
+        database: where its rows may be.
+
+    Raises:
+        ReleaseError: its catalogue is missing or damaged.
+        RegistryError: its rows lie in a database, and none is told.
+        DatabaseError: the database cannot be asked.
+    """
+    if not manifest.is_in_database:
+        with release_catalog(storage, manifest) as catalog:
+            return stored_photos(all_images(catalog))
+    with needed(database, manifest.release_id).connected() as connection:
+        from trainer.release.database.inspection import stored_names
+
+        return stored_names(connection, manifest.release_id)
+
+
+def needed(database: "Database | None", release_id: str) -> "Database":
+    """Return the database that a release lies in; RegistryError where none is told."""
+    if database is None:
+        raise RegistryError(
+            f"Release {release_id} lies in a database: expected its address, found none. "
+            "Give it with --database, or in LOOKALIKE_DATABASE."
+        )
+    return database
 
 
 def missing_photos(storage: Storage, wanted: set[str]) -> Sequence[str]:

@@ -1,11 +1,15 @@
 """Which release is served: chosen by a person, in place of the one that was published last."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from function.release import Pointer, list_releases, previous_of, read_pointer, set_current
 from function.storage import Conflict, Storage
 from trainer.errors import RegistryError
 from trainer.release.registry.verification import verify_release
+
+if TYPE_CHECKING:
+    from trainer.release.database.connection import Database
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,12 @@ class Move:
 
 
 def promote(
-    storage: Storage, release_id: str, *, verify: bool = True, dry_run: bool = False
+    storage: Storage,
+    release_id: str,
+    *,
+    verify: bool = True,
+    dry_run: bool = False,
+    database: "Database | None" = None,
 ) -> Move:
     """Make a release the current one.
 
@@ -35,9 +44,11 @@ def promote(
         release_id: a complete release.
         verify: whether all of it is read, checked and tried before.
         dry_run: change nothing.
+        database: where its rows may be.
 
     Raises:
         RegistryError: it is not there, does not serve, or a publisher moved the pointer meanwhile.
+        DatabaseError: its rows are to be verified, and the database cannot be asked.
     """
     pointer = read_pointer(storage)
     if release_id not in (releases := list_releases(storage)):
@@ -45,10 +56,16 @@ def promote(
             f"{storage.url}: expected a complete release {release_id}; found "
             f"{', '.join(reversed(releases)) or 'none'}."
         )
-    return _move(storage, pointer, release_id, (), verify, dry_run)
+    return _move(storage, pointer, release_id, (), verify, dry_run, database)
 
 
-def roll_back(storage: Storage, *, verify: bool = True, dry_run: bool = False) -> Move:
+def roll_back(
+    storage: Storage,
+    *,
+    verify: bool = True,
+    dry_run: bool = False,
+    database: "Database | None" = None,
+) -> Move:
     """Make the release current that was so before this one; a further call goes further back.
 
     The release that is left is forgotten: no rollback comes to it again, but `promote` does.
@@ -68,7 +85,7 @@ def roll_back(storage: Storage, *, verify: bool = True, dry_run: bool = False) -
             f"{storage.url}"
         )
     missing = pointer.previous[: pointer.previous.index(there[0])]
-    return _move(storage, pointer, there[0], missing, verify, dry_run)
+    return _move(storage, pointer, there[0], missing, verify, dry_run, database)
 
 
 def _move(
@@ -78,8 +95,9 @@ def _move(
     missing: tuple[str, ...],
     verify: bool,
     dry_run: bool,
+    database: "Database | None",
 ) -> Move:
-    if verify and (problems := verify_release(storage, release_id).problems):
+    if verify and (problems := verify_release(storage, release_id, database=database).problems):
         raise RegistryError("\n  ".join((f"Release {release_id} would not serve:", *problems)))
     before = pointer.release_id if pointer else None
     if dry_run:

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from function.errors import ReleaseError
-from function.manifest import MANIFEST
+from function.manifest import MANIFEST, Manifest
 from function.release import IMAGES, Pointer, read_manifest, read_pointer, release_prefix
 from function.storage import NotFoundInStorage, Storage
 from trainer.errors import RegistryError
@@ -19,12 +19,15 @@ from trainer.release.identity import made_at
 from trainer.release.registry.inventory import (
     PARALLEL_REQUESTS,
     Stored,
-    all_images,
-    release_catalog,
-    stored_photos,
+    needed,
+    photos_of,
+    read_manifests,
     stored_releases,
 )
 from trainer.release.shards.job import EMBEDDINGS, Job
+
+if TYPE_CHECKING:
+    from trainer.release.database.connection import Database
 
 DEFAULT_KEEP = 3
 
@@ -62,6 +65,8 @@ class Plan:
         images_size: of these, in bytes.
         embeddings: names of jobs whose publication was cut off, and never run again.
         embeddings_size: of these, in bytes.
+        in_database: ids of those of `releases` that have rows in the database.
+        in_database_size: of these rows and their indexes, in bytes.
     """
 
     releases: tuple[Removal, ...]
@@ -70,10 +75,12 @@ class Plan:
     images_size: int = 0
     embeddings: tuple[str, ...] = ()
     embeddings_size: int = 0
+    in_database: tuple[str, ...] = ()
+    in_database_size: int = 0
 
     @property
     def size(self) -> int:
-        """Bytes that are freed."""
+        """Bytes that are freed on storage."""
         releases = sum(removal.size for removal in self.releases)
         return releases + self.images_size + self.embeddings_size
 
@@ -86,6 +93,7 @@ def plan_pruning(
     images: bool = False,
     embeddings: bool = False,
     now: datetime | None = None,
+    database: "Database | None" = None,
 ) -> Plan:
     """Say what may go.
 
@@ -102,9 +110,12 @@ def plan_pruning(
         embeddings: whether what cut-off publications have embedded goes too, where none of them
             was begun or gone on with for `grace`. One that takes longer is under way all the same.
         now: in UTC; None: the present.
+        database: where rows of releases may be; those of releases that go, go too.
 
     Raises:
-        RegistryError: `images`, and a release that stays is unfinished or cannot be read.
+        RegistryError: `images`, and a release that stays is unfinished or cannot be read; or the
+            rows of one lie in a database, and none is told.
+        DatabaseError: the database cannot be asked.
         StorageError: the root cannot be read.
     """
     stored = stored_releases(storage)
@@ -131,12 +142,15 @@ def plan_pruning(
     )
     gone = {removal.release_id for removal in removals}
     kept = tuple(release_id for release_id in complete if release_id not in gone)
+    rows, rows_size = _rows(storage, removals, database)
     abandoned = _abandoned(storage, latest) if embeddings else {}
     plan = Plan(
         removals,
         kept,
         embeddings=tuple(abandoned),
         embeddings_size=sum(_sizes(storage, list(chain(*abandoned.values())))),
+        in_database=rows,
+        in_database_size=rows_size,
     )
     if not images:
         return plan
@@ -146,12 +160,35 @@ def plan_pruning(
             f"{storage.url}: expected no release under way, whose photos might be removed; found "
             f"{', '.join(unfinished)}. Prune without --images, or when it is published."
         )
-    orphans = _unused_images(storage, kept)
+    orphans = _unused_images(storage, kept, database)
     return replace(plan, images=orphans, images_size=sum(_sizes(storage, orphans)))
 
 
-def prune(storage: Storage, plan: Plan) -> None:
+def _rows(
+    storage: Storage, removals: Sequence[Removal], database: "Database | None"
+) -> tuple[tuple[str, ...], int]:
+    """Which of these have rows in the database, and the bytes of them."""
+    if database is None:
+        old = [removal.release_id for removal in removals if removal.reason == "old"]
+        for release_id, manifest in read_manifests(storage, old).items():
+            if isinstance(manifest, Manifest) and manifest.is_in_database:
+                needed(database, release_id)
+        return (), 0
+    from trainer.release.database import namespaces
+
+    with database.connected() as connection:
+        # An unfinished one has no manifest that would tell.
+        found = namespaces.present(connection, [removal.release_id for removal in removals])
+        return tuple(found), namespaces.size_of(connection, found)
+
+
+def prune(storage: Storage, plan: Plan, database: "Database | None" = None) -> None:
     """Remove what a plan names: of a release its manifest first, so that it is never half seen.
+
+    Args:
+        storage: the root.
+        plan: of this root.
+        database: as for `plan_pruning`.
 
     Raises:
         RegistryError: a release of the plan is served now, or one that is not in it has appeared
@@ -167,7 +204,8 @@ def prune(storage: Storage, plan: Plan) -> None:
                     f"{storage.url}: release {removal.release_id} was made current or previous "
                     "meanwhile. Prune again."
                 )
-            for _ in _remove(storage, removal):
+            rows = database if removal.release_id in plan.in_database else None
+            for _ in _remove(storage, removal, rows):
                 bar.advance()
         if plan.images:
             there = {each.release_id for each in stored_releases(storage)}
@@ -185,11 +223,17 @@ def prune(storage: Storage, plan: Plan) -> None:
             bar.advance()
 
 
-def _remove(storage: Storage, removal: Removal) -> Iterator[str]:
+def _remove(storage: Storage, removal: Removal, database: "Database | None") -> Iterator[str]:
     manifest = f"{release_prefix(removal.release_id)}/{MANIFEST}"
     if manifest in removal.names:
         storage.delete(manifest)
         yield manifest
+    if database is not None:
+        # While files are left that tell of it, should this be cut off.
+        from trainer.release.database import namespaces
+
+        with database.connected() as connection:
+            namespaces.drop_release(connection, removal.release_id)
     others = [name for name in removal.names if name != manifest]
     with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
         pool_of_names = zip(others, pool.map(storage.delete, others), strict=True)
@@ -233,12 +277,13 @@ def _sizes(storage: Storage, names: Sequence[str]) -> list[int]:
         return list(pool.map(size, names))
 
 
-def _unused_images(storage: Storage, kept: Sequence[str]) -> tuple[str, ...]:
+def _unused_images(
+    storage: Storage, kept: Sequence[str], database: "Database | None"
+) -> tuple[str, ...]:
     used: set[str] = set()
     for release_id in kept:
         try:
-            with release_catalog(storage, read_manifest(storage, release_id)) as catalog:
-                used |= stored_photos(all_images(catalog))
+            used |= photos_of(storage, read_manifest(storage, release_id), database)
         except ReleaseError as error:
             raise RegistryError(
                 f"{error.message} So it is not known which photos it uses, and none are removed: "

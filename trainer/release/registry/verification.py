@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from function.errors import ReleaseError
+from function.errors import ReleaseError, Unavailable
 from function.loading import open_release
 from function.manifest import MANIFEST, FileInfo, Manifest
 from function.release import (
@@ -22,11 +23,13 @@ from trainer.errors import RegistryError
 from trainer.progress import console, track
 from trainer.release.registry.inventory import (
     PARALLEL_REQUESTS,
-    all_images,
     missing_photos,
-    release_catalog,
-    stored_photos,
+    needed,
+    photos_of,
 )
+
+if TYPE_CHECKING:
+    from trainer.release.database.connection import Database
 
 _SHOWN_PHOTOS = 3
 
@@ -48,10 +51,15 @@ class Verified:
     problems: tuple[str, ...]
 
 
-def verify_all(storage: Storage, *, engine: str = "openvino") -> list[Verified]:
+def verify_all(
+    storage: Storage, *, engine: str = "openvino", database: "Database | None" = None
+) -> list[Verified]:
     """Verify every complete release, oldest first, and that the pointer names one of them."""
     releases = list_releases(storage)
-    found = [verify_release(storage, release_id, engine=engine) for release_id in releases]
+    found = [
+        verify_release(storage, release_id, engine=engine, database=database)
+        for release_id in releases
+    ]
     pointer = read_pointer(storage)
     if pointer is not None and pointer.release_id not in releases:
         problem = "the pointer names it; expected a complete release, found none"
@@ -60,7 +68,11 @@ def verify_all(storage: Storage, *, engine: str = "openvino") -> list[Verified]:
 
 
 def verify_release(
-    storage: Storage, release_id: str | None = None, *, engine: str = "openvino"
+    storage: Storage,
+    release_id: str | None = None,
+    *,
+    engine: str = "openvino",
+    database: "Database | None" = None,
 ) -> Verified:
     """Read every file of a release and check it, then serve from it as a function would.
 
@@ -68,9 +80,11 @@ def verify_release(
         storage: the root.
         release_id: which; None: the current one.
         engine: "openvino" or "jax": what answers the golden photos.
+        database: where the rows of a release may be.
 
     Raises:
-        RegistryError: there is no current release.
+        RegistryError: there is no current release, or its rows lie in a database and none is told.
+        DatabaseError: the database cannot be asked.
         StorageError: the root cannot be read.
     """
     if release_id is None:
@@ -86,9 +100,11 @@ def verify_release(
     with TemporaryDirectory(prefix="lookalike-verify-") as scratch:
         folder = source.folder or Path(scratch)
         problems = _file_problems(source, manifest, folder)
+        if manifest.is_in_database:
+            problems += _row_problems(manifest, needed(database, release_id))
         if not problems:
-            problems += _serving_problems(LocalRelease(manifest, folder), engine)
-            problems += _photo_problems(storage, manifest)
+            problems += _serving_problems(LocalRelease(manifest, folder), engine, database)
+            problems += _photo_problems(storage, manifest, database)
     strangers = sorted(set(source.list()) - {*manifest.files, MANIFEST})
     problems += [
         f"{name}: expected no such file; the manifest does not list it" for name in strangers
@@ -114,18 +130,28 @@ def _file_problems(source: Storage, manifest: Manifest, folder: Path) -> list[st
         return [problem for problem in track(checks, label, len(manifest.files)) if problem]
 
 
-def _serving_problems(release: LocalRelease, engine: str) -> list[str]:
+def _serving_problems(release: LocalRelease, engine: str, database: "Database | None") -> list[str]:
+    reading = database.reading() if database is not None else None
     try:
         with console.status("Asking it a real query…"):
-            open_release(release, engine=engine).catalog.close()
-    except ReleaseError as error:
+            open_release(release, engine=engine, database=reading).catalog.close()
+    except (ReleaseError, Unavailable) as error:
         return [error.message]
+    finally:
+        if reading is not None:
+            reading.close()
     return []
 
 
-def _photo_problems(storage: Storage, manifest: Manifest) -> list[str]:
-    with release_catalog(storage, manifest) as catalog:
-        wanted = stored_photos(all_images(catalog))
+def _row_problems(manifest: Manifest, database: "Database") -> list[str]:
+    from trainer.release.database.inspection import problems
+
+    with database.connected() as connection, console.status("Counting rows…"):
+        return problems(connection, manifest)
+
+
+def _photo_problems(storage: Storage, manifest: Manifest, database: "Database | None") -> list[str]:
+    wanted = photos_of(storage, manifest, database)
     missing = missing_photos(storage, wanted)
     if not missing:
         return []

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from function.catalog import ImageRow, Product, open_catalog, write_catalog
+from function.file_index import SearchableRows
 from function.index import NumpyIndex
 from trainer.evaluation.attribution import Queries
 from trainer.release.calibration.figure import calibration_png
@@ -136,7 +137,7 @@ def test_too_few_products_are_refused_with_the_number(
     queries = Queries([f"p{number}" for number in range(products)], np.full(products, -1))
     stored = open_catalog(catalog)
     index = NumpyIndex(np.ones((1, 1), np.float32))
-    assert calibrate(index, stored, queries, vectors) is None
+    assert calibrate(SearchableRows(index, stored), stored, queries, vectors) is None
     stored.close()
     told = " ".join(capsys.readouterr().err.split())
     assert "expected photos of 20 products that the run never saw" in told

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
+from function.file_index import SearchableRows
 from function.index import NumpyIndex
 from trainer.evaluation.attribution import Queries
 from trainer.release.calibration.fitting import calibrate
@@ -56,7 +57,13 @@ def test_answers_are_first_pages_with_the_product_and_without(
     own_rows = asked if own else np.full(len(asked), -1)
     queries = Queries([f"p{row // PHOTOS}" for row in asked], own_rows)
     done: list[int] = []
-    results = ask(NumpyIndex(rows), catalog, queries, vectors, on_progress=done.append)
+    results = ask(
+        SearchableRows(NumpyIndex(rows), catalog),
+        catalog,
+        queries,
+        vectors,
+        on_progress=done.append,
+    )
     assert sum(done) == len(asked)
     assert results.product_count == PRODUCTS
     place = 0
@@ -83,6 +90,11 @@ def test_a_calibration_says_whose_photos_asked(
     rows = units(PRODUCTS * PHOTOS, 0)
     own_rows = np.arange(len(rows)) if own else np.full(len(rows), -1)
     queries = Queries([f"p{row // PHOTOS}" for row in range(len(rows))], own_rows)
-    calibrated = calibrate(NumpyIndex(rows), catalog, queries, rows if own else rows[::-1].copy())
+    calibrated = calibrate(
+        SearchableRows(NumpyIndex(rows), catalog),
+        catalog,
+        queries,
+        rows if own else rows[::-1].copy(),
+    )
     assert calibrated is not None
     assert calibrated.calibration.task == task

@@ -82,9 +82,11 @@ class Publish:
 
     def _publish(self) -> None:
         from trainer.data.catalog import open_catalog
+        from trainer.data.large import MOST_HELD_ROWS, is_large, open_large
         from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
         from trainer.release.from_run import publish_run
         from trainer.release.indexing import DEFAULT_RECALL
+        from trainer.release.large import publish_large
 
         if self.run is None or self.catalog is None:
             raise LookalikeError("Expected --run and --catalog, or --update; found neither.")
@@ -94,18 +96,36 @@ class Publish:
         with ExitStack() as stack:
             # Before anything is read.
             rows = stack.enter_context(_database_rows(self.index)) if self.index else None
-            release_id = publish_run(
-                self.run,
-                open_catalog(self.catalog),
-                self.root,
-                image_base_url=self.image_base_url,
-                precision=self.precision,
-                on_bad_photo=self.on_bad_photo,
-                recall=self.recall or DEFAULT_RECALL,
-                false_match_rate=self.false_match_rate or DEFAULT_FALSE_MATCH_RATE,
-                cluster=cluster,
-                rows=rows,
-            )
+            if rows is not None and is_large(self.catalog):
+                if self.false_match_rate is not None:
+                    raise LookalikeError(
+                        "--false-match-rate: the scores of a catalogue of more than "
+                        f"{MOST_HELD_ROWS:,} photos are not calibrated: leave it out."
+                    )
+                release_id = publish_large(
+                    self.run,
+                    open_large(self.catalog),
+                    self.root,
+                    rows=rows,
+                    image_base_url=self.image_base_url,
+                    precision=self.precision,
+                    on_bad_photo=self.on_bad_photo,
+                    recall=self.recall or DEFAULT_RECALL,
+                    cluster=cluster,
+                )
+            else:
+                release_id = publish_run(
+                    self.run,
+                    open_catalog(self.catalog),
+                    self.root,
+                    image_base_url=self.image_base_url,
+                    precision=self.precision,
+                    on_bad_photo=self.on_bad_photo,
+                    recall=self.recall or DEFAULT_RECALL,
+                    false_match_rate=self.false_match_rate or DEFAULT_FALSE_MATCH_RATE,
+                    cluster=cluster,
+                    rows=rows,
+                )
         tell_published(self.root, release_id, as_json=self.json)
 
     def _cluster(self) -> "Cluster | None":

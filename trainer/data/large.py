@@ -7,10 +7,14 @@ from pathlib import Path
 
 from trainer.data.catalog import parquet_parts
 from trainer.data.columns import stream_photos
+from trainer.data.prepared import is_prepared
 from trainer.data.records import Photo, Source
-from trainer.data.sources import FolderSource
+from trainer.data.sources import METADATA, FolderSource
 from trainer.data.tables import parquet_rows, read_parquet
 from trainer.errors import CatalogError
+
+# Longer listings are walked through: a row and its photo's vector take about three kilobytes.
+MOST_HELD_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,12 @@ class LargeCatalog:
     photos: Callable[[], Iterator[Photo]]
 
 
+def is_large(path: str | Path) -> bool:
+    """Whether a listing can be walked through, and is too long to be held."""
+    files = _files(Path(path).expanduser())
+    return sum(map(parquet_rows, files)) > MOST_HELD_ROWS
+
+
 def open_large(path: str | Path) -> LargeCatalog:
     """Open a Parquet file, or a folder of Parquet files, however many rows it has.
 
@@ -42,10 +52,8 @@ def open_large(path: str | Path) -> LargeCatalog:
         CatalogError: it is no such listing, or has other columns.
     """
     location, place = str(path), Path(path).expanduser()
-    files = parquet_parts(place) if place.is_dir() else [place]
-    if not files or any(
-        file.suffix.casefold() != ".parquet" or not file.is_file() for file in files
-    ):
+    files = _files(place)
+    if not files:
         raise CatalogError(f"{location}: expected a Parquet file or a folder of Parquet files")
     folder = place if place.is_dir() else place.parent
     digest = hashlib.sha256()
@@ -60,3 +68,10 @@ def open_large(path: str | Path) -> LargeCatalog:
         digest.hexdigest(),
         lambda: stream_photos(read_parquet(files, location), uris=True),
     )
+
+
+def _files(place: Path) -> list[Path]:
+    """Return the Parquet files of a listing; none where it is another."""
+    if place.is_dir():
+        return [] if (place / METADATA).is_file() or is_prepared(place) else parquet_parts(place)
+    return [place] if place.suffix.casefold() == ".parquet" and place.is_file() else []

@@ -1,11 +1,8 @@
 """A run and a catalogue to a release: what `lookalike publish` does."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
-
-import numpy as np
 
 from function.release import read_manifest, release_prefix
 from function.storage import Storage, open_storage
@@ -18,6 +15,7 @@ from trainer.release.indexing import DEFAULT_RECALL
 from trainer.release.precision import MAX_PHOTOS, PrecisionChoice
 from trainer.release.publish import publish
 from trainer.release.rows import Rows
+from trainer.release.sampling import sampled_products
 from trainer.release.shards.cluster import Cluster
 from trainer.training.run import Run
 
@@ -25,7 +23,7 @@ from trainer.training.run import Run
 _REPORTS = "release"
 
 # Of a catalogue that a cluster embeds; the program is measured with half as many.
-_MOST_TRIED = 2 * MAX_PHOTOS
+MOST_TRIED = 2 * MAX_PHOTOS
 
 
 def publish_run(
@@ -67,8 +65,7 @@ def publish_run(
     """
     run = Run(run_url)
     model, step = run.load()
-    evaluation = run.read_json("evaluation.json") or {}
-    report = run.storage.child(_REPORTS)
+    report = reports_of(run)
     # On a cluster this machine reads only what it measures the program with.
     checked = catalog if cluster is None else _sample(catalog)
     screened = screen(checked, on_bad_photo=on_bad_photo, report=report)
@@ -78,8 +75,7 @@ def publish_run(
         run.experiment.image_size,
         catalog.subset(photo for photo in catalog.photos if photo not in bad),
         root,
-        # Figures of an earlier checkpoint say nothing about this one.
-        evaluation=published_figures(evaluation) if evaluation.get("step") == step else {},
+        evaluation=measured_before(run, step),
         image_base_url=image_base_url,
         precision=precision,
         recall=recall,
@@ -100,16 +96,22 @@ def _sample(catalog: Catalog) -> Catalog:
 
     In the catalogue's order; a small one is returned whole.
     """
-    listed = Counter(photo.product_id for photo in catalog.photos if photo.role != "query")
-    names, chosen, photos = list(listed), set[str](), 0
-    for number in np.random.default_rng(0).permutation(len(names)):
-        if photos >= _MOST_TRIED:
-            break
-        chosen.add(names[number])
-        photos += listed[names[number]]
+    listed = [photo for photo in catalog.photos if photo.role != "query"]
+    chosen = {*sampled_products(listed, len(listed), MOST_TRIED)}
     return catalog.subset(
-        photo for photo in catalog.photos if photo.role == "query" or photo.product_id in chosen
+        photo for photo in catalog.photos if photo.role == "query" or photo in chosen
     )
+
+
+def reports_of(run: Run) -> Storage:
+    """Return where a publication lists what it could not read."""
+    return run.storage.child(_REPORTS)
+
+
+def measured_before(run: Run, step: int) -> dict[str, Any]:
+    """Return what was measured of a run's checkpoint; nothing where it was of an earlier one."""
+    evaluation = run.read_json("evaluation.json") or {}
+    return published_figures(evaluation) if evaluation.get("step") == step else {}
 
 
 def unseen_products(run: Run, catalog: Catalog) -> set[str]:

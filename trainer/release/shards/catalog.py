@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from function.storage import Storage
+from trainer.data.large import LargeCatalog
 from trainer.data.records import Catalog, Photo
 from trainer.data.screen import OnBadPhoto
 from trainer.errors import PublishError
 from trainer.progress import console, progress_bar
 from trainer.release.copies import Signatures
-from trainer.release.embedding import EmbeddedCatalog, place
+from trainer.release.embedding import EmbeddedCatalog
 from trainer.release.images import ImageStore
 from trainer.release.shards.cluster import Cluster, run_on_cluster
 from trainer.release.shards.job import ROWS_PER_SHARD, Job
@@ -72,34 +73,20 @@ class CatalogEmbedder:
         if not catalog.photos:
             none = np.empty((0, program.embedder.dim), np.float32)
             return EmbeddedPhotos(catalog, EmbeddedCatalog(none, (), Signatures.of([])), ())
-        job = plan_job(catalog, program, self._root, rows_per_shard=self._rows_per_shard)
-        self._jobs.append(job)
-        bad = [
-            (catalog.photos[row], reason)
-            for row, _, reason in self._complete(job, catalog, program)
-        ]
-        if len(bad) == len(catalog.photos):
-            photo, reason = bad[0]
-            raise PublishError(
-                f"{catalog.source.location}: expected photos; none of {len(bad):,} can be read, as "
-                f"{place(photo)}: {reason}"
-            )
+        job = self.complete(catalog, program)
+        bad = [(catalog.photos[row], reason) for row, _, reason in _unreadable(job)]
         rows, embedded = read_all(job)
         return EmbeddedPhotos(
             catalog.subset(catalog.photos[row] for row in rows.tolist()), embedded, bad
         )
 
-    def discard(self) -> None:
-        """Remove the shards of all that was embedded: the release holds what was in them."""
-        for job in self._jobs:
-            for _ in job.remove():
-                pass
-        self._jobs.clear()
+    def complete(self, catalog: Catalog | LargeCatalog, program: OpenProgram) -> Job:
+        """Embed what no earlier attempt has; the shards can then be read, one by one.
 
-    def _complete(
-        self, job: Job, catalog: Catalog, program: OpenProgram
-    ) -> list[tuple[int, str, str]]:
-        """Embed the shards that are not done; return what cannot be read."""
+        Raises: as `embed`.
+        """
+        job = plan_job(catalog, program, self._root, rows_per_shard=self._rows_per_shard)
+        self._jobs.append(job)
         plan, done = job.plan(), job.completions()
         known = sum(plan.rows_of(shard) for shard in done)
         if done:
@@ -123,5 +110,24 @@ class CatalogEmbedder:
                     on_bad_photo=self._on_bad_photo,
                     advance=bar.advance,
                 )
-        done = job.completions()
-        return [bad for shard in sorted(done) for bad in done[shard].unreadable]
+        bad = _unreadable(job)
+        if bad and len(bad) == plan.rows:
+            _, where, reason = bad[0]
+            raise PublishError(
+                f"{catalog.source.location}: expected photos; none of {len(bad):,} can be read, as "
+                f"{where}: {reason}"
+            )
+        return job
+
+    def discard(self) -> None:
+        """Remove the shards of all that was embedded: the release holds what was in them."""
+        for job in self._jobs:
+            for _ in job.remove():
+                pass
+        self._jobs.clear()
+
+
+def _unreadable(job: Job) -> list[tuple[int, str, str]]:
+    """Return what cannot be read: rows, where they are listed, and why."""
+    done = job.completions()
+    return [bad for shard in sorted(done) for bad in done[shard].unreadable]

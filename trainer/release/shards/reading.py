@@ -84,6 +84,16 @@ def read_contents(job: Job, image_base_url: str | None) -> Iterator[Contents]:
         )
 
 
+def unreadable_photos(job: Job) -> Iterator[tuple[Photo, str]]:
+    """Yield the photos of a finished job that could not be read, and why."""
+    plan = job.plan()
+    for shard, done in sorted(job.completions().items()):
+        if done.unreadable:
+            rows = np.array([row for row, _, _ in done.unreadable])
+            photos = shard_photos(job, shard, rows - plan.first_row(shard))
+            yield from zip(photos, (reason for _, _, reason in done.unreadable), strict=True)
+
+
 def shard_photos(job: Job, shard: int, places: Int[np.ndarray, " photos"]) -> list[Photo]:
     """Return some of a shard's photos, by their places in it."""
     name = job.photos_name(shard)

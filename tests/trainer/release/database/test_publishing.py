@@ -13,6 +13,7 @@ from function.storage import open_storage
 from tests.releases import TinyRelease
 from tests.tables import publish_tiny, schemas_in
 from trainer.cli import main
+from trainer.cli.publish import tell_published
 from trainer.data.changes import open_changes
 from trainer.errors import DatabaseError, PublishError, RegistryError
 from trainer.release.database.connection import database_at
@@ -24,7 +25,10 @@ from trainer.release.update import update
 
 
 def test_a_published_release_has_its_rows_in_the_database_and_the_rest_on_storage(
-    tiny_release: TinyRelease, database_url: str, tmp_path: Path
+    tiny_release: TinyRelease,
+    database_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     release_id = publish_tiny(tiny_release, tmp_path, database_url)
     storage = open_storage(tmp_path)
@@ -42,6 +46,8 @@ def test_a_published_release_has_its_rows_in_the_database_and_the_rest_on_storag
     assert schemas_in(database_url) == {release_id}
     verified = verify_release(storage, database=database_at(database_url))
     assert verified.problems == ()
+    tell_published(str(tmp_path), release_id, as_json=False)
+    assert "in PostgreSQL, 40 candidates kept" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.slow

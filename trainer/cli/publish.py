@@ -60,7 +60,8 @@ class Publish:
     """At most so many at once, each with a processor; else as many as the cluster has, but one."""
     index: str | None = None
     """Where index and product data go instead of the release's files: postgresql://user@host/shop,
-    or several hosts of which one takes writes. A password is better kept in ~/.pgpass."""
+    or several hosts of which one takes writes. A password is better kept in ~/.pgpass. A Parquet
+    listing of more than a million photos is walked through, never held."""
     json: bool = False
     """Print the release as JSON on stdout, and nothing else there."""
 
@@ -81,12 +82,7 @@ class Publish:
             self._publish()
 
     def _publish(self) -> None:
-        from trainer.data.catalog import open_catalog
-        from trainer.data.large import MOST_HELD_ROWS, is_large, open_large
-        from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
-        from trainer.release.from_run import publish_run
-        from trainer.release.indexing import DEFAULT_RECALL
-        from trainer.release.large import publish_large
+        from trainer.data.large import is_large
 
         if self.run is None or self.catalog is None:
             raise LookalikeError("Expected --run and --catalog, or --update; found neither.")
@@ -97,36 +93,55 @@ class Publish:
             # Before anything is read.
             rows = stack.enter_context(_database_rows(self.index)) if self.index else None
             if rows is not None and is_large(self.catalog):
-                if self.false_match_rate is not None:
-                    raise LookalikeError(
-                        "--false-match-rate: the scores of a catalogue of more than "
-                        f"{MOST_HELD_ROWS:,} photos are not calibrated: leave it out."
-                    )
-                release_id = publish_large(
-                    self.run,
-                    open_large(self.catalog),
-                    self.root,
-                    rows=rows,
-                    image_base_url=self.image_base_url,
-                    precision=self.precision,
-                    on_bad_photo=self.on_bad_photo,
-                    recall=self.recall or DEFAULT_RECALL,
-                    cluster=cluster,
-                )
+                release_id = self._publish_large(self.run, self.catalog, rows, cluster)
             else:
-                release_id = publish_run(
-                    self.run,
-                    open_catalog(self.catalog),
-                    self.root,
-                    image_base_url=self.image_base_url,
-                    precision=self.precision,
-                    on_bad_photo=self.on_bad_photo,
-                    recall=self.recall or DEFAULT_RECALL,
-                    false_match_rate=self.false_match_rate or DEFAULT_FALSE_MATCH_RATE,
-                    cluster=cluster,
-                    rows=rows,
-                )
+                release_id = self._publish_held(self.run, self.catalog, rows, cluster)
         tell_published(self.root, release_id, as_json=self.json)
+
+    def _publish_held(
+        self, run: str, catalog: str, rows: "DatabaseRows | None", cluster: "Cluster | None"
+    ) -> str:
+        from trainer.data.catalog import open_catalog
+        from trainer.release.calibration.fitting import DEFAULT_FALSE_MATCH_RATE
+        from trainer.release.from_run import publish_run
+        from trainer.release.indexing import DEFAULT_RECALL
+
+        return publish_run(
+            run,
+            open_catalog(catalog),
+            self.root,
+            image_base_url=self.image_base_url,
+            precision=self.precision,
+            on_bad_photo=self.on_bad_photo,
+            recall=self.recall or DEFAULT_RECALL,
+            false_match_rate=self.false_match_rate or DEFAULT_FALSE_MATCH_RATE,
+            cluster=cluster,
+            rows=rows,
+        )
+
+    def _publish_large(
+        self, run: str, catalog: str, rows: "DatabaseRows", cluster: "Cluster | None"
+    ) -> str:
+        from trainer.data.large import MOST_HELD_ROWS, open_large
+        from trainer.release.indexing import DEFAULT_RECALL
+        from trainer.release.large import publish_large
+
+        if self.false_match_rate is not None:
+            raise LookalikeError(
+                f"--false-match-rate: the scores of a catalogue of more than {MOST_HELD_ROWS:,} "
+                "photos are not calibrated: leave it out."
+            )
+        return publish_large(
+            run,
+            open_large(catalog),
+            self.root,
+            rows=rows,
+            image_base_url=self.image_base_url,
+            precision=self.precision,
+            on_bad_photo=self.on_bad_photo,
+            recall=self.recall or DEFAULT_RECALL,
+            cluster=cluster,
+        )
 
     def _cluster(self) -> "Cluster | None":
         from trainer.extras import require

@@ -224,9 +224,12 @@ def commented_training() -> list[str]:
     return shlex.split(found[1].replace("\n#  ", ""))[1:]
 
 
-@pytest.mark.skipif("runner" not in Publish.__dataclass_fields__, reason="needs --runner ray")
 def test_the_ray_job_publishes_what_was_trained() -> None:
     parsed = _parse(command("ray.yaml"))
     assert isinstance(parsed, Publish)
     assert parsed.runner == "ray"
     assert parsed.run == "gs://shop-1-looks/runs/first"
+    (workers,) = documents("ray.yaml")[1]["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    (node,) = workers["template"]["spec"]["containers"]
+    processors = workers["maxReplicas"] * int(node["resources"]["requests"]["cpu"])
+    assert parsed.ray_workers == processors - 1

@@ -195,10 +195,11 @@ def test_what_workers_refuse_is_said_once_and_not_tried_again(
     assert not run.exists()
 
 
-@pytest.mark.parametrize("address", [f"127.0.0.1:{free_port()}", "elsewhere"])
+@pytest.mark.parametrize("address", ["127.0.0.1:PORT", "elsewhere"])
 def test_a_cluster_that_is_not_there_is_named(
     address: str, shop: Path, asked: Experiment, tmp_path: Path
 ) -> None:
+    address = address.replace("PORT", str(free_port()))
     options = ("--distributed", "ray", "--ray-address", address)
     done = subprocess.run(
         command(shop, tmp_path / "run", asked, *options), capture_output=True, text=True

@@ -48,7 +48,7 @@ demo: setup  ## photos, training, release and a running shop window at 127.0.0.1
 
 # Files side by side: most wait for servers and browsers, and each file makes what it needs.
 test: browser  ## pass the tests
-	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TESTS)
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-slow: browser  ## pass those that would make the others wait: all states of the page, the API's description
 	.venv/bin/pytest -m slow $(TESTS)

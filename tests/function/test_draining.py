@@ -2,6 +2,8 @@
 
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from function.draining import let_nobody_in
 from tests.answers import PHOTO
 from tests.releases import TinyRelease
 from tests.server import RunningFunction, form, run_function
@@ -117,3 +120,30 @@ def test_an_upload_under_way_is_waited_for_and_newcomers_are_turned_away(
             connection.sendall(BODY[1000:])
             assert receive(connection) == (200, True)
         assert running.process.wait(30) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux's kernel")
+def test_who_waits_is_let_in_and_who_comes_later_hears_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address):
+            let_nobody_in(listener)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(address, timeout=0.2)
+            listener.settimeout(60)
+            listener.accept()[0].close()
+
+
+LET_NOBODY_IN = """
+import socket, sys
+from function.draining import let_nobody_in
+
+let_nobody_in(socket.socket(fileno=int(sys.argv[1])))
+"""
+
+
+def test_a_socket_that_the_parent_serves_on_stays_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [sys.executable, "-c", LET_NOBODY_IN, str(listener.fileno())]
+        subprocess.run(command, pass_fds=[listener.fileno()], check=True)
+        socket.create_connection(listener.getsockname(), timeout=60).close()

@@ -59,11 +59,11 @@ def test_a_publisher_that_came_between_is_not_overruled(
         add_release(local, release_id, current=release_id != THIRD)
     verify = promotion.verify_release
 
-    def meanwhile(*args: object) -> object:
+    def meanwhile(*args: object, **options: object) -> object:
         pointer = read_pointer(local)
         assert pointer is not None
         set_current(local, THIRD, pointer.version)
-        return verify(*args)  # type: ignore[arg-type]
+        return verify(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(promotion, "verify_release", meanwhile)
     with pytest.raises(RegistryError, match="made another release current meanwhile"):

@@ -14,7 +14,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .catalog import Product, ProductCatalog, open_catalog, write_catalog
+from .catalog import Product
+from .file_catalog import FileCatalog, open_catalog, write_catalog
 from .filters import Selection
 from .index import Index, NumpyIndex, StoredIndex, open_index
 from .manifest import CATALOG, INDEX, Counts
@@ -30,7 +31,7 @@ class SearchableRows:
         catalog: of the same rows.
     """
 
-    def __init__(self, index: Index, catalog: ProductCatalog) -> None:
+    def __init__(self, index: Index, catalog: FileCatalog) -> None:
         self.index = index
         self.catalog = catalog
 
@@ -59,7 +60,7 @@ class FileIndex(SearchableRows):
     index: StoredIndex
 
     def __init__(
-        self, index: StoredIndex, catalog: ProductCatalog, folder: Path | None = None
+        self, index: StoredIndex, catalog: FileCatalog, folder: Path | None = None
     ) -> None:
         super().__init__(index, catalog)
         self._folder = folder
@@ -133,7 +134,7 @@ class FileIndex(SearchableRows):
 
 def _written(
     folder: Path, entries: Sequence[Entry], pictures: Sequence[int], dim: int
-) -> tuple[StoredIndex, ProductCatalog]:
+) -> tuple[StoredIndex, FileCatalog]:
     """Write entries as the only ones of a folder, whole before the old ones go, and open them."""
     fresh = folder / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)

@@ -6,9 +6,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from .catalog import Catalog, open_catalog
+from .catalog import Catalog
 from .embedder import Embedder, import_engine, open_embedder
 from .errors import ReleaseError
+from .file_catalog import open_catalog
 from .file_index import FileIndex
 from .golden import check_golden
 from .index import StoredIndex, open_index

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
+from function.catalog import ImageRow, Product
+from function.file_catalog import FileCatalog, open_catalog, write_catalog
 from function.filters import And, Filter, Label, Not, Or, Selection
 
 KEYS, VALUES = ["color", "style", "é"], ["red", "Red", "", 'it\'s "so"']
@@ -52,7 +53,7 @@ def named(product: Product, number: int) -> Product:
 
 
 @contextmanager
-def catalog_of(products: list[Product], photos_of_each: int = 2) -> Iterator[ProductCatalog]:
+def catalog_of(products: list[Product], photos_of_each: int = 2) -> Iterator[FileCatalog]:
     """Each product's photos lie apart, as a publisher may have them."""
     with tempfile.TemporaryDirectory() as folder:
         images = [

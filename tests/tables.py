@@ -9,7 +9,7 @@ import numpy as np
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from function.catalog import open_catalog
+from function.file_catalog import open_catalog
 from function.index import open_index
 from function.manifest import CATALOG, INDEX, MANIFEST, Counts, Manifest, parse_manifest
 from function.postgres.schema import HNSW, SCHEMA_VERSION, indexes, namespace, tables

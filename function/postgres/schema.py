@@ -9,7 +9,7 @@ takes a tenth of the time of keeping them up row by row, and at last writes the 
 `release`: a release without it is unfinished, and no function serves it.
 
     release    one line: what a function compares with the manifest before it serves
-    product    one line for each product, as table `product` of `function/catalog.py`
+    product    one line for each product, as table `product` of `function/file_catalog.py`
     image      one line for each photo: the index's rows, as `image` there, and their vectors
     term       what products can be found by: labels, categories and product sets, by number
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from function.catalog import open_catalog
+from function.file_catalog import open_catalog
 from function.file_index import FileIndex
 from function.filters import EVERYTHING, Label, Selection
 from function.index import open_index

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from function.browse import browse
-from function.catalog import ProductCatalog, open_catalog, write_catalog
 from function.embedder import open_embedder
+from function.file_catalog import FileCatalog, open_catalog, write_catalog
 from function.file_index import FileIndex
 from function.filters import EVERYTHING, Label, Selection
 from function.index import open_index
@@ -30,7 +30,7 @@ KEYS = tuple(f"key {number}" for number in range(20))
 THRESHOLD = 0.1
 
 
-def labelled(catalog: ProductCatalog, path: Path) -> ProductCatalog:
+def labelled(catalog: FileCatalog, path: Path) -> FileCatalog:
     """The same products and photos with labels drawn by seed."""
     random = np.random.default_rng(0)
     listed = catalog.products(range(catalog.counts.products))

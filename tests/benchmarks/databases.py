@@ -32,7 +32,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from function.catalog import ImageRow, Product, write_catalog
+from function.catalog import ImageRow, Product
+from function.file_catalog import write_catalog
 from tests.benchmarks.asked_index import LABEL, LABELS
 from tests.benchmarks.million import open_million
 from tests.benchmarks.search import recall, tenth_scores

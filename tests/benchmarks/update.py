@@ -22,7 +22,7 @@ import numpy as np
 from flax import nnx
 from PIL import Image, ImageDraw
 
-from function.catalog import open_catalog as open_products
+from function.file_catalog import open_catalog as open_products
 from function.index import StoredIndex, open_index
 from function.manifest import CATALOG, INDEX, Manifest
 from function.ranking import rank_products

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
+from function.catalog import ImageRow, Product
+from function.file_catalog import FileCatalog, open_catalog, write_catalog
 from function.file_index import SearchableRows
 from function.index import Index, NumpyIndex, open_index
 from function.ranking import DEPTH, Ranked, rank_products
@@ -30,7 +31,7 @@ def unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
 @contextmanager
 def catalog_of(
     products: Sequence[int], pictures: Sequence[int] | None = None
-) -> Iterator[ProductCatalog]:
+) -> Iterator[FileCatalog]:
     """A catalogue whose rows are photos of these products."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "catalog.sqlite"
@@ -78,7 +79,7 @@ class Forgetful:
 
 
 def naive(
-    catalog: ProductCatalog,
+    catalog: FileCatalog,
     scores: NDArray[np.float32],
     allowed: NDArray[np.bool_],
     threshold: float,
@@ -135,7 +136,7 @@ class Shop:
 
     index: Index
     vectors: NDArray[np.float32]
-    catalog: ProductCatalog
+    catalog: FileCatalog
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from function.catalog import ImageRow, Product, open_catalog, write_catalog
+from function.catalog import ImageRow, Product
 from function.errors import ReleaseError
+from function.file_catalog import open_catalog, write_catalog
 from function.file_index import FileIndex
 from function.filters import Selection
 from function.index import NumpyIndex

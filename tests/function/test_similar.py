@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
+from function.catalog import ImageRow, Product
 from function.embedder import open_embedder
 from function.errors import BadRequest
+from function.file_catalog import FileCatalog, open_catalog, write_catalog
 from function.file_index import FileIndex
 from function.filters import Selection
 from function.index import open_index
@@ -95,7 +96,7 @@ def vectors() -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> ProductCatalog:
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> FileCatalog:
     path = tmp_path_factory.mktemp("similar") / "catalog.sqlite"
     images = [ImageRow(row, str(row % PRODUCTS), str(row)) for row in range(PHOTOS * PRODUCTS)]
     write_catalog(path, [Product(str(number)) for number in range(PRODUCTS)], images)
@@ -108,7 +109,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> ProductCatalog:
 )
 def test_a_score_is_the_best_cosine_to_the_first_photos(
     vectors: NDArray[np.float32],
-    catalog: ProductCatalog,
+    catalog: FileCatalog,
     tiny_release: TinyRelease,
     tmp_path: Path,
     kind: str,

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 from numpy.typing import NDArray
 
-from function.catalog import ProductCatalog
+from function.file_catalog import FileCatalog
 from function.file_index import SearchableRows
 from function.index import Index, NumpyIndex, TreeIndex
 from function.ranking import rank_products
@@ -167,7 +167,7 @@ class Unordered:
 
 def attribute(
     served: Index,
-    catalog: ProductCatalog,
+    catalog: FileCatalog,
     queries: Queries,
     trained: tuple[Float32[np.ndarray, "queries dim"], Float32[np.ndarray, "rows dim"]],
     exported: tuple[Float32[np.ndarray, "queries dim"], Float32[np.ndarray, "rows dim"]],

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from function.catalog import ProductCatalog, open_catalog
 from function.embedder import Embedder as FunctionEmbedder
 from function.embedder import open_embedder
 from function.errors import ReleaseError
+from function.file_catalog import FileCatalog, open_catalog
 from function.golden import check_golden
 from function.index import open_index
 from function.manifest import CATALOG, GOLDEN, INDEX, Precision
@@ -147,7 +147,7 @@ class _Trained:
 
 
 @contextmanager
-def _current_release(root: str, cache: Path) -> Iterator[tuple[LocalRelease, ProductCatalog]]:
+def _current_release(root: str, cache: Path) -> Iterator[tuple[LocalRelease, FileCatalog]]:
     storage = open_storage(root)
     release_id = current_release_id(storage)
     if release_id is None:
@@ -170,7 +170,7 @@ def _check_weights(release: LocalRelease, run: Run, trained: FunctionEmbedder) -
         ) from error
 
 
-def _check_rows(release: LocalRelease, products: ProductCatalog, gallery: Catalog) -> None:
+def _check_rows(release: LocalRelease, products: FileCatalog, gallery: Catalog) -> None:
     """See that the catalogue's photos are the release's rows."""
     rows = range(release.manifest.index.rows)
     published = [row.product_id for row in products.images(rows)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from function.calibration import Calibration
-from function.catalog import open_catalog, write_catalog
+from function.file_catalog import open_catalog, write_catalog
 from function.file_index import FileIndex
 from function.index import open_index
 from function.loading import open_release

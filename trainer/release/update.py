@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from function.catalog import open_catalog
 from function.embedder import open_embedder
 from function.errors import ReleaseError
+from function.file_catalog import open_catalog
 from function.manifest import (
     CATALOG,
     CHECKPOINT,

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from function.catalog import ProductCatalog, open_catalog
 from function.errors import ReleaseError
+from function.file_catalog import FileCatalog, open_catalog
 from function.golden import GOLDEN_COSINE, read_golden
 from function.manifest import CATALOG, GOLDEN, INDEX, Manifest
 from function.release import file_info, release_prefix
@@ -117,9 +117,7 @@ def expectations(folder: Path) -> Iterator[Expectation]:
             )
 
 
-def _outcome(
-    vector: NDArray[np.float32], stored: StoredVectors, catalog: ProductCatalog
-) -> Outcome:
+def _outcome(vector: NDArray[np.float32], stored: StoredVectors, catalog: FileCatalog) -> Outcome:
     scores = np.clip(stored.scores(vector), -1, 1)
     nearest = acos(float(scores.max()))
     near = np.flatnonzero(scores >= _cosine(nearest + 2 * _ANGLE) - _ROUNDING)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.catalog import ImageRow, Product, open_catalog, write_catalog
+from function.catalog import ImageRow, Product
+from function.file_catalog import open_catalog, write_catalog
 from function.index import NumpyIndex, TreeIndex, open_index
 from tests.indices import write_exact, write_tree
 from trainer.evaluation.attribution import (

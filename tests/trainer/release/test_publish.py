@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from function.catalog import open_catalog
+from function.file_catalog import open_catalog
 from function.golden import GOLDEN_COSINE
 from function.loading import load_search_engine
 from function.manifest import CATALOG, GOLDEN, MANIFEST, Manifest

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from function.catalog import Product, ProductCatalog
+from function.catalog import Product
+from function.file_catalog import FileCatalog
 from function.manifest import Manifest
 from function.release import read_manifest, read_pointer
 from function.storage import Storage
@@ -109,7 +110,7 @@ class _Listing:
     photos: Mapping[str, Counter[str]]
 
     @classmethod
-    def of(cls, catalog: ProductCatalog) -> "_Listing":
+    def of(cls, catalog: FileCatalog) -> "_Listing":
         listed = catalog.products(range(catalog.counts.products))
         products = {product.id: product for product, _ in listed}
         photos: dict[str, Counter[str]] = {name: Counter() for name in products}

@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from function.catalog import ImageRow, ProductCatalog, open_catalog
+from function.catalog import ImageRow
 from function.errors import ReleaseError
+from function.file_catalog import FileCatalog, open_catalog
 from function.manifest import CATALOG, MANIFEST, Manifest
 from function.release import IMAGES, RELEASES, difference, read_manifest, release_prefix
 from function.storage import NotFoundInStorage, Storage
@@ -72,7 +73,7 @@ def read_manifests(
 
 
 @contextmanager
-def release_catalog(storage: Storage, manifest: Manifest) -> Iterator[ProductCatalog]:
+def release_catalog(storage: Storage, manifest: Manifest) -> Iterator[FileCatalog]:
     """Give the catalogue of a release in files.
 
     Raises:
@@ -104,7 +105,7 @@ def _damaged(manifest: Manifest, problem: str) -> ReleaseError:
     return ReleaseError(f"{CATALOG} of release {manifest.release_id}: {problem}.")
 
 
-def all_images(catalog: ProductCatalog) -> list[ImageRow]:
+def all_images(catalog: FileCatalog) -> list[ImageRow]:
     """Return every photo of a catalogue, by row."""
     return catalog.images(range(catalog.counts.images))
 

@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from function.catalog import ImageRow, Product, open_catalog, write_catalog
+from function.catalog import ImageRow, Product
+from function.file_catalog import open_catalog, write_catalog
 from function.file_index import SearchableRows
 from function.index import NumpyIndex
 from trainer.evaluation.attribution import Queries

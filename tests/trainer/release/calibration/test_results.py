@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
+from function.catalog import ImageRow, Product
+from function.file_catalog import FileCatalog, open_catalog, write_catalog
 from function.file_index import SearchableRows
 from function.index import NumpyIndex
 from trainer.evaluation.attribution import Queries
@@ -17,7 +18,7 @@ PRODUCTS, PHOTOS, DIM, PAGE = 21, 3, 8, 10
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[ProductCatalog]:
+def catalog(tmp_path: Path) -> Iterator[FileCatalog]:
     names = [f"p{number}" for number in range(PRODUCTS)]
     rows = [
         ImageRow(product * PHOTOS + photo, names[product], str(photo))
@@ -49,7 +50,7 @@ def oracle(
 
 @pytest.mark.parametrize("own", [False, True])
 def test_answers_are_first_pages_with_the_product_and_without(
-    catalog: ProductCatalog, own: bool
+    catalog: FileCatalog, own: bool
 ) -> None:
     rows = units(PRODUCTS * PHOTOS, 0)
     asked = np.arange(0, PRODUCTS * PHOTOS, 2)
@@ -84,9 +85,7 @@ def test_answers_are_first_pages_with_the_product_and_without(
 
 
 @pytest.mark.parametrize(("own", "task"), [(False, "query_to_catalog"), (True, "leave_one_out")])
-def test_a_calibration_says_whose_photos_asked(
-    catalog: ProductCatalog, own: bool, task: str
-) -> None:
+def test_a_calibration_says_whose_photos_asked(catalog: FileCatalog, own: bool, task: str) -> None:
     rows = units(PRODUCTS * PHOTOS, 0)
     own_rows = np.arange(len(rows)) if own else np.full(len(rows), -1)
     queries = Queries([f"p{row // PHOTOS}" for row in range(len(rows))], own_rows)

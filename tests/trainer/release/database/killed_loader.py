@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from function.catalog import open_catalog
+from function.file_catalog import open_catalog
 from function.manifest import CATALOG
 from function.postgres import writing
 from function.release import LocalRelease, fetch_release, read_pointer

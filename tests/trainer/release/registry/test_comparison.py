@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from function.catalog import ImageRow, Product, open_catalog, write_catalog
+from function.catalog import ImageRow, Product
+from function.file_catalog import open_catalog, write_catalog
 from function.manifest import CATALOG, Counts, IndexInfo
 from function.storage import Storage
 from tests.many_releases import FIRST, SECOND, AddRelease

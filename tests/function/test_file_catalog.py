@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from function.catalog import ImageRow, Product, ProductCatalog, open_catalog, write_catalog
+from function.catalog import ImageRow, Product
 from function.errors import ReleaseError
+from function.file_catalog import FileCatalog, open_catalog, write_catalog
 from function.manifest import Counts
 
 PRODUCTS = (
@@ -37,11 +38,11 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def catalog(path: Path) -> ProductCatalog:
+def catalog(path: Path) -> FileCatalog:
     return open_catalog(path)
 
 
-def test_what_is_written_is_read(catalog: ProductCatalog) -> None:
+def test_what_is_written_is_read(catalog: FileCatalog) -> None:
     assert catalog.counts == Counts(products=2, images=3)
     assert [catalog.product(product.id) for product in PRODUCTS] == list(PRODUCTS)
     assert [catalog.image(image.row) for image in IMAGES] == list(IMAGES)
@@ -50,7 +51,7 @@ def test_what_is_written_is_read(catalog: ProductCatalog) -> None:
     catalog.close()
 
 
-def test_what_is_absent_is_a_key_error(catalog: ProductCatalog) -> None:
+def test_what_is_absent_is_a_key_error(catalog: FileCatalog) -> None:
     for look_up in (lambda: catalog.product("43"), lambda: catalog.image(3)):
         with pytest.raises(KeyError):
             look_up()
@@ -68,7 +69,7 @@ def test_more_rows_than_one_query_can_name(tmp_path: Path) -> None:
 
 
 def test_threads_share_it_and_a_removed_file_still_answers(
-    path: Path, catalog: ProductCatalog
+    path: Path, catalog: FileCatalog
 ) -> None:
     path.unlink()
     with ThreadPoolExecutor(8) as pool:
@@ -77,7 +78,7 @@ def test_threads_share_it_and_a_removed_file_still_answers(
     catalog.close()
 
 
-def test_reading_leaves_no_trace(path: Path, catalog: ProductCatalog) -> None:
+def test_reading_leaves_no_trace(path: Path, catalog: FileCatalog) -> None:
     before = path.read_bytes()
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         catalog._database.all("DELETE FROM product")

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import ReleaseError
-from .manifest import MANIFEST, FileInfo, Manifest, bad_field, is_release_id, parse_manifest
+from .manifest import MANIFEST, FileInfo, Manifest, is_release_id
+from .manifest_file import bad_field, parse_manifest
 from .storage import Conflict, NotFoundInStorage, Storage, Version, remove_abandoned
 
 POINTER = "current.json"

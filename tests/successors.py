@@ -11,14 +11,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from function.manifest import (
-    CATALOG,
-    GOLDEN,
-    INDEX,
-    MANIFEST,
-    SCHEMA_VERSION,
-    parse_manifest,
-)
+from function.manifest import CATALOG, GOLDEN, INDEX, MANIFEST, SCHEMA_VERSION
+from function.manifest_file import parse_manifest
 from function.release import POINTER, file_info, release_prefix
 from function.storage import open_storage
 from function.vectors import DATASET

@@ -11,7 +11,8 @@ from psycopg.sql import SQL, Identifier
 
 from function.file_catalog import open_catalog
 from function.index import open_index
-from function.manifest import CATALOG, INDEX, MANIFEST, Counts, Manifest, parse_manifest
+from function.manifest import CATALOG, INDEX, MANIFEST, Counts, Manifest
+from function.manifest_file import parse_manifest
 from function.postgres.schema import HNSW, SCHEMA_VERSION, indexes, namespace, tables
 from function.postgres.writing import Writer
 from function.release import release_prefix

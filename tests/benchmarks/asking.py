@@ -20,7 +20,8 @@ from function.file_catalog import FileCatalog, open_catalog, write_catalog
 from function.file_index import FileIndex
 from function.filters import EVERYTHING, Label, Selection
 from function.index import open_index
-from function.manifest import CATALOG, INDEX, MANIFEST, parse_manifest
+from function.manifest import CATALOG, INDEX, MANIFEST
+from function.manifest_file import parse_manifest
 from function.search import SearchEngine
 from tests.benchmarks.shop import shop_root
 from tests.benchmarks.timing import Row, report, time_calls

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from function.calibration import Calibration, Curve
 from function.errors import ReleaseError
-from function.manifest import MANIFEST, parse_manifest
+from function.manifest import MANIFEST
+from function.manifest_file import parse_manifest
 from tests.releases import TinyRelease, draw_photo
 from tests.server import RunningFunction, run_function
 

@@ -25,8 +25,8 @@ from function.manifest import (
     Int8Info,
     Manifest,
     ModelInfo,
-    parse_manifest,
 )
+from function.manifest_file import parse_manifest
 from function.release import (
     POINTER,
     Pointer,

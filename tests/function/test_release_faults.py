@@ -14,7 +14,8 @@ import pytest
 
 from function.errors import FunctionError
 from function.loading import load_search_engine
-from function.manifest import CATALOG, EMBEDDER_ONNX, GOLDEN, MANIFEST, parse_manifest
+from function.manifest import CATALOG, EMBEDDER_ONNX, GOLDEN, MANIFEST
+from function.manifest_file import parse_manifest
 from function.release import POINTER, release_prefix
 from function.search import SearchEngine
 from function.storage import open_storage

@@ -18,7 +18,8 @@ from function.file_index import FileIndex
 from function.filters import Selection
 from function.index import NumpyIndex
 from function.loading import load_search_engine
-from function.manifest import CATALOG, GOLDEN, MANIFEST, SCHEMA_VERSION, parse_manifest
+from function.manifest import CATALOG, GOLDEN, MANIFEST, SCHEMA_VERSION
+from function.manifest_file import parse_manifest
 from function.photo import load_pixels
 from function.release import file_info
 from function.search import SearchEngine

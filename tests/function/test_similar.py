@@ -14,7 +14,8 @@ from function.file_index import FileIndex
 from function.filters import Selection
 from function.index import open_index
 from function.loading import load_search_engine
-from function.manifest import MANIFEST, parse_manifest
+from function.manifest import MANIFEST
+from function.manifest_file import parse_manifest
 from function.photo import load_pixels
 from function.search import MAX_QUERY_PHOTOS, SearchEngine
 from function.storage import open_storage

@@ -17,7 +17,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from function.manifest import MANIFEST, parse_manifest
+from function.manifest import MANIFEST
+from function.manifest_file import parse_manifest
 from function.release import LocalRelease, read_pointer
 from function.storage import StorageError, open_storage
 from trainer.release.publication import build_and_publish

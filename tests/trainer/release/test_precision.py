@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 from function import processor
 from function.errors import ReleaseError
 from function.loading import open_release
-from function.manifest import (
-    EMBEDDER_INT8,
-    EMBEDDER_ONNX,
-    GOLDEN,
-    Int8Info,
-    parse_manifest,
-)
+from function.manifest import EMBEDDER_INT8, EMBEDDER_ONNX, GOLDEN, Int8Info
+from function.manifest_file import parse_manifest
 from function.photo import load_pixels
 from function.processor import int8_instructions
 from function.release import LocalRelease, read_manifest

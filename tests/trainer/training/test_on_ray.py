@@ -71,7 +71,9 @@ def start(cluster: RayCluster) -> Iterator[Callable[..., Driver]]:
     yield begin
     for driver in drivers:
         driver.kill()
-        driver.communicate()
+        # Closes what was not read, and waits for its end.
+        with driver:
+            pass
 
 
 def wait_for_checkpoint(run: Path, driver: Driver) -> None:

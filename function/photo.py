@@ -271,12 +271,16 @@ def _shorter(box: Box) -> float:
 
 
 def _cut(image: Image.Image, wanted: Box, factor: int, size: tuple[int, int]) -> _Part:
-    """Cut out what is wanted of a photo of this size, decoded so many times smaller."""
-    if wanted == (0, 0, *size):
+    """Cut out what is wanted of a photo of this size, decoded so many times smaller.
+
+    Where its sides are no multiples of that, its last pixels show less of it than the others do.
+    """
+    if wanted == (0, 0, *size) and not any(side % factor for side in size):
         return _Part(image, None)
     left, top, right, bottom = (edge / factor for edge in wanted)
     x, y = floor(left), floor(top)
-    window = image.crop((x, y, ceil(right), ceil(bottom)))
+    pixels = (x, y, ceil(right), ceil(bottom))
+    window = image if pixels == (0, 0, *image.size) else image.crop(pixels)
     return _Part(window, (left - x, top - y, right - x, bottom - y))
 
 
@@ -298,10 +302,11 @@ def _reduced(part: _Part, reduce_to: int | None) -> _Part:
     side = min(image.size) if box is None else _shorter(box)
     if reduce_to is None or (factor := int(side // (2 * reduce_to))) <= 1:
         return part
-    if box is not None:
-        left, top, right, bottom = box
-        box = (left / factor, top / factor, right / factor, bottom / factor)
-    return _Part(image.reduce(factor), box)
+    left, top, right, bottom = (edge / factor for edge in box or (0, 0, *image.size))
+    smaller = image.reduce(factor)
+    # As of `_cut`: the last pixels may show less.
+    is_all = (left, top, right, bottom) == (0, 0, *smaller.size)
+    return _Part(smaller, None if is_all else (left, top, right, bottom))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -58,6 +58,18 @@ def naive(data: bytes, size: int, region: Region) -> np.ndarray:
     return resize_to_square(whole.crop(region.box(*whole.size)), size)
 
 
+@pytest.mark.parametrize("size", [8, 16, 32, 64])
+@pytest.mark.parametrize("sides", [(60, 61), (120, 121), (241, 240), (700, 701), (640, 480)])
+def test_a_photo_whose_sides_the_scale_does_not_divide_keeps_its_proportions(
+    sides: tuple[int, int], size: int
+) -> None:
+    data = encoded(scene(*sides, 0), "JPEG")
+    whole = rectangle(0, 0, 1, 1)
+    expected = naive(data, size, whole)
+    for found in (load_pixels(data, size), load_pixels(data, size, region=whole)):
+        assert np.abs(found.astype(int) - expected).mean() < 0.8
+
+
 FRACTIONS = st.floats(0, 1)
 EDGES = st.tuples(FRACTIONS, FRACTIONS).filter(lambda ends: abs(ends[0] - ends[1]) > 0.05)
 

@@ -30,7 +30,8 @@ class Publish:
     run: str | None = None
     """The run whose network serves: a folder or gs://bucket/prefix."""
     catalog: str | None = None
-    """The products to find: folder, tar, CSV, JSON Lines or Parquet file."""
+    """The products to find: folder, tar, CSV, JSON Lines or Parquet file; all but tars also on
+    gs://."""
     update: str | None = None
     """A listing of changed products, with the columns of a catalogue and one more, `change`: add,
     change, remove, or nothing for add or change. The rows of a product are all of its photos; one
@@ -61,7 +62,7 @@ class Publish:
     index: str | None = None
     """Where index and product data go instead of the release's files: postgresql://user@host/shop,
     or several hosts of which one takes writes. A password is better kept in ~/.pgpass. A Parquet
-    listing of more than a million photos is walked through, never held."""
+    listing of more than a million photos, on this machine's disk, is walked through, never held."""
     json: bool = False
     """Print the release as JSON on stdout, and nothing else there."""
 

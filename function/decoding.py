@@ -9,19 +9,17 @@ import fcntl
 import json
 import mmap
 import os
-import signal
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .decoder import MAX_MESSAGE_BYTES, fork_decoders
+from .decoder import MAX_MESSAGE_BYTES
 from .errors import (
     BadImage,
     BadRequest,
@@ -31,9 +29,12 @@ from .errors import (
     Unavailable,
     UnsupportedImage,
 )
+from .nursery import Nursery
 from .photo import PhotoLimits, check_size, load_pixels
 from .region import Region
-from .telemetry import log
+
+# The name of `decoder.decode_photos` in the nursery.
+DECODER = "decodes photos"
 
 # Of pixels: a square of 4,096. What nobody writes to takes no memory.
 _LEAST_SHARED_BYTES = 3 * 4096**2
@@ -51,34 +52,14 @@ class Decoders:
 
     Args:
         limits: of each photo.
-        isolated: whether in processes of their own, where `start` was called and the system is
-            Linux.
+        nursery: forks the processes, where it is there; None: photos are to have none.
     """
 
-    def __init__(self, limits: PhotoLimits, *, isolated: bool) -> None:
+    def __init__(self, limits: PhotoLimits, nursery: Nursery | None) -> None:
         self._limits = limits
-        self._isolated = isolated and sys.platform == "linux"
-        self._requests: socket.socket | None = None
-        self._is_forking = False
+        self._nursery = nursery
         # The last that decoded is the next: what it needs is in the processor's caches.
         self._idle: list[_Decoder] = []
-
-    def start(self) -> bool:
-        """Fork the process that forks the decoders: right after a fork, before there are threads.
-
-        Returns:
-            False in that process, and in a decoder: hooks run there too.
-        """
-        if self._is_forking:
-            return False
-        if self._isolated:
-            self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            self._is_forking = True
-            if os.fork() == 0:
-                fork_decoders(theirs, self._limits)
-            self._is_forking = False
-            theirs.close()
-        return True
 
     def load_pixels(
         self, data: bytes, size: int, region: Region | None, *, seconds: float
@@ -96,7 +77,7 @@ class Decoders:
             Unavailable: no decoder can be had; where none can be any more, this server ends, and
                 another takes its place.
         """
-        if self._requests is None:
+        if self._nursery is None or not self._nursery.is_there:
             return load_pixels(data, size, self._limits, region)
         check_size(len(data), self._limits)
         job = {
@@ -106,7 +87,7 @@ class Decoders:
             "seconds": max(seconds, 0.001),
         }
         start = time.monotonic()
-        decoder = self._given(self._requests, job, data)
+        decoder = self._given(self._nursery, job, data)
         answer = decoder.answer()
         if answer is None:
             if time.monotonic() - start >= seconds:
@@ -126,7 +107,7 @@ class Decoders:
             )
         return pixels
 
-    def _given(self, requests: socket.socket, job: Mapping[str, Any], data: bytes) -> "_Decoder":
+    def _given(self, nursery: Nursery, job: Mapping[str, Any], data: bytes) -> "_Decoder":
         """A decoder that has this to do."""
         with suppress(IndexError):
             while True:
@@ -135,7 +116,7 @@ class Decoders:
                 with suppress(ConnectionError):
                     decoder.give(job, data)
                     return decoder
-        decoder = self._fork(requests)
+        decoder = self._fork(nursery)
         try:
             decoder.give(job, data)
         except ConnectionError:
@@ -144,7 +125,7 @@ class Decoders:
             ) from None
         return decoder
 
-    def _fork(self, requests: socket.socket) -> "_Decoder":
+    def _fork(self, nursery: Nursery) -> "_Decoder":
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         shared = max(_LEAST_SHARED_BYTES, self._limits.max_bytes)
         memory = os.memfd_create("photo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -152,10 +133,8 @@ class Decoders:
             os.truncate(memory, shared)
             # Who reads beyond the end of a file that was cut off is ended.
             fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-            socket.send_fds(requests, [b"."], [theirs.fileno(), memory])
+            nursery.fork(DECODER, [theirs.fileno(), memory])
             return _Decoder(ours, mmap.mmap(memory, shared))
-        except ConnectionError:
-            _end_server()
         finally:
             os.close(memory)
             theirs.close()
@@ -191,10 +170,3 @@ class _Decoder:
         """Give back what a large photo took."""
         if used_bytes > _KEPT_BYTES:
             self._memory.madvise(mmap.MADV_REMOVE)
-
-
-def _end_server() -> NoReturn:
-    """Have gunicorn replace this process: in one that has threads, nothing may be forked."""
-    log("ERROR", "The process that forks decoders is gone: this worker ends, for another.")
-    os.kill(os.getpid(), signal.SIGTERM)
-    raise Unavailable("The function starts anew. Try again in a moment.")

@@ -13,24 +13,25 @@ ScaNN has no package, the same vectors are searched exactly.
 """
 
 import json
-import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ReleaseError
+from .errors import ReleaseError, Unavailable
 from .manifest import INDEX, IndexKind
+from .proposer import Proposer, ScannProposer
 from .vectors import StoredVectors, checked_array, open_vectors
 
 SEARCH = "search.json"
 LEAVES = "leaves.npy"
 CENTROIDS = "centroids.npy"
-_ASSETS = "scann_assets.pbtxt"
 
 # A leaf holds rows / leaves vectors on average; reading four times the leaves that the candidates
 # would fill keeps small or distant leaves from leaving them short.
@@ -109,14 +110,22 @@ class ApproximateSearch:
         (folder / SEARCH).write_text(json.dumps(vars(self)))
 
 
-def open_index(folder: Path, kind: IndexKind) -> StoredIndex:
-    """Load an index; ReleaseError where its files are damaged or not ours."""
+def open_index(
+    folder: Path, kind: IndexKind, open_proposer: Callable[[Path], Proposer] = ScannProposer
+) -> StoredIndex:
+    """Load an index; ReleaseError where its files are damaged or not ours.
+
+    Args:
+        folder: of the index.
+        kind: which one it is.
+        open_proposer: loads ScaNN's files, raising what `open_tree` does.
+    """
     try:
         vectors = open_vectors(folder)
         if kind == "exact" or find_spec("scann") is None:
             return NumpyIndex(vectors)
         search = ApproximateSearch(**json.loads((folder / SEARCH).read_text()))
-        return open_tree(folder, vectors, search)
+        return open_tree(folder, vectors, search, open_proposer)
     except (OSError, ValueError, TypeError, RuntimeError, EOFError) as error:
         raise ReleaseError(
             f"{INDEX}: expected the files of an index of kind {kind}; they could not be loaded "
@@ -124,7 +133,12 @@ def open_index(folder: Path, kind: IndexKind) -> StoredIndex:
         ) from error
 
 
-def open_tree(folder: Path, vectors: StoredVectors, search: ApproximateSearch) -> "TreeIndex":
+def open_tree(
+    folder: Path,
+    vectors: StoredVectors,
+    search: ApproximateSearch,
+    open_proposer: Callable[[Path], Proposer] = ScannProposer,
+) -> "TreeIndex":
     """Load a tree's own files over its vectors.
 
     Raises:
@@ -135,24 +149,12 @@ def open_tree(folder: Path, vectors: StoredVectors, search: ApproximateSearch) -
     centroids = checked_array(folder / CENTROIDS, (search.leaves, vectors.dim), np.float32)
     if not 0 <= leaf_of_row.min() <= leaf_of_row.max() < search.leaves:
         raise ReleaseError(f"{INDEX}/{LEAVES}: expected numbers below {search.leaves}.")
-    searcher = _load_scann(folder)
-    if searcher.size() != vectors.rows:
+    proposer = open_proposer(folder)
+    if proposer.rows != vectors.rows:
         raise ReleaseError(
-            f"{INDEX}: expected {vectors.rows} rows, as the vectors; found {searcher.size()}."
+            f"{INDEX}: expected {vectors.rows} rows, as the vectors; found {proposer.rows}."
         )
-    return TreeIndex(searcher, vectors, leaf_of_row, centroids, search)
-
-
-def _load_scann(folder: Path) -> Any:
-    from scann.scann_ops.py import scann_ops_pybind
-
-    # ScaNN would unpickle a file of document names and follow paths out of the folder.
-    if (folder / "scann_docids.pkl").exists():
-        raise ReleaseError(f"{INDEX}: expected no pickle; found scann_docids.pkl.")
-    for path in re.findall(r'asset_path: "(.*)"', (folder / _ASSETS).read_text()):
-        if Path(path).name != path:
-            raise ReleaseError(f"{INDEX}/{_ASSETS}: expected names in its folder; found {path}.")
-    return scann_ops_pybind.load_searcher(str(folder))
+    return TreeIndex(proposer, vectors, leaf_of_row, centroids, search)
 
 
 class NumpyIndex:
@@ -189,14 +191,14 @@ class TreeIndex:
 
     def __init__(
         self,
-        searcher: Any,
+        proposer: Proposer,
         vectors: StoredVectors,
         leaf_of_row: NDArray[np.int32],
         centroids: NDArray[np.float32],
         search: ApproximateSearch,
     ) -> None:
         self.rows, self.dim = vectors.rows, vectors.dim
-        self._searcher = searcher
+        self._proposer = proposer
         self._vectors = vectors
         self._leaf_of_row = leaf_of_row
         self._centroids = centroids
@@ -209,7 +211,7 @@ class TreeIndex:
     ) -> "TreeIndex":
         """Return the same tree, searched otherwise or over the same vectors in another type."""
         return TreeIndex(
-            self._searcher,
+            self._proposer,
             vectors or self._vectors,
             self._leaf_of_row,
             self._centroids,
@@ -225,16 +227,15 @@ class TreeIndex:
             depth *= 2
         if left >= _DENSE_SHARE * self.rows:
             stretch = self.rows / left
-            rows, _ = self.propose(
-                vector,
-                ceil(depth * stretch),
-                ceil(self.parameters.leaves_to_search * stretch),
-            )
-            if allowed is not None:
-                rows = rows[allowed[rows]]
-            # Far fewer: the leaves near the query are not those with the allowed rows.
-            if len(rows) >= min(left, _EXPECTED_SHARE * depth):
-                return _nearest(self._vectors, vector, k, rows)
+            leaves_to_search = ceil(self.parameters.leaves_to_search * stretch)
+            # Without proposals the answer is as good, and takes some milliseconds longer.
+            with suppress(Unavailable):
+                rows, _ = self.propose(vector, ceil(depth * stretch), leaves_to_search)
+                if allowed is not None:
+                    rows = rows[allowed[rows]]
+                # Far fewer: the leaves near the query are not those with the allowed rows.
+                if len(rows) >= min(left, _EXPECTED_SHARE * depth):
+                    return _nearest(self._vectors, vector, k, rows)
         return self._leaf_by_leaf(vector, k, allowed)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -255,15 +256,7 @@ class TreeIndex:
         """
         depth, leaves = min(depth, self.rows), self.parameters.leaves
         enough = ceil(_LEAF_SLACK * depth * leaves / self.rows)
-        (found,), (scores,) = self._searcher.search_batched(
-            vector[None],
-            final_num_neighbors=depth,
-            pre_reorder_num_neighbors=depth,
-            leaves_to_search=min(leaves, max(leaves_to_search, enough)),
-        )
-        # Neighbours that are missing are written as row 0 with a NaN score.
-        valid = ~np.isnan(scores)
-        return found[valid].astype(np.int64), scores[valid]
+        return self._proposer.propose(vector, depth, min(leaves, max(leaves_to_search, enough)))
 
     def _leaf_by_leaf(
         self, vector: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None

@@ -1,6 +1,7 @@
 """A release to an engine that answers: fetched, verified, loaded and tried, side by side."""
 
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from pathlib import Path
@@ -17,12 +18,15 @@ from .manifest import CATALOG, GOLDEN, INDEX, Manifest
 from .pacing import AT_ONCE, Pacing
 from .postgres.connection import Database
 from .postgres.opening import open_postgres
+from .proposer import Proposer, ScannProposer
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
 from .settings import variable
 from .storage import Storage
 from .telemetry import Stopwatch
 from .vector_index import VectorIndex
+
+type OpenProposer = Callable[[Path], Proposer]
 
 
 def load_search_engine(
@@ -31,6 +35,7 @@ def load_search_engine(
     engine: str,
     cache_dir: Path,
     database: Database | None = None,
+    open_proposer: OpenProposer = ScannProposer,
     stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Fetch the current release, verify it, and try it.
@@ -41,6 +46,7 @@ def load_search_engine(
         cache_dir: where files of gs:// roots are kept, each root in a folder of its own; other
             releases of this root are removed from there.
         database: which holds the rows of releases without any of their own; None: there is none.
+        open_proposer: loads ScaNN's files, as `index.open_index` says.
         stopwatch: told how long each stage takes; stages overlap.
 
     Raises:
@@ -58,6 +64,7 @@ def load_search_engine(
         engine=engine,
         cache_dir=cache_dir,
         database=database,
+        open_proposer=open_proposer,
         stopwatch=stopwatch,
     )
     drop_other_releases(storage, cache_dir, keep=release_id)
@@ -79,14 +86,15 @@ def load_release(
     cache_dir: Path,
     database: Database | None = None,
     held: SearchEngine | None = None,
+    open_proposer: OpenProposer = ScannProposer,
     pacing: Pacing = AT_ONCE,
     stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Fetch a release, verify it, and try it.
 
     Args:
-        storage, engine, cache_dir, database, stopwatch: as for `load_search_engine`; no other
-            release is removed.
+        storage, engine, cache_dir, database, open_proposer, stopwatch: as for
+            `load_search_engine`; no other release is removed.
         release_id: which.
         held: an engine that is loaded already, whose program and index go on in the new one where
             they are the same.
@@ -111,6 +119,7 @@ def load_release(
             engine=engine,
             database=database,
             held=held,
+            open_proposer=open_proposer,
             pacing=pacing,
             stopwatch=stopwatch,
         )
@@ -131,13 +140,13 @@ def open_release(
     engine: str,
     database: Database | None = None,
     held: SearchEngine | None = None,
+    open_proposer: OpenProposer = ScannProposer,
     pacing: Pacing = AT_ONCE,
     stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Load a release, check that its parts fit together, and answer a real query.
 
-    Each part is loaded as soon as its files are there. For `database`, `held`, `pacing` and
-    `stopwatch` see `load_release`.
+    Each part is loaded as soon as its files are there. For the arguments see `load_release`.
 
     Raises:
         ReleaseError: a part is damaged, cannot be loaded, differs from the manifest, or gives other
@@ -153,7 +162,7 @@ def open_release(
         if manifest.is_in_database:
             index, catalog = _open_tables(manifest, database, stopwatch)
         else:
-            index, catalog = _open_files(release, engine, held, pacing, stopwatch)
+            index, catalog = _open_files(release, engine, held, open_proposer, stopwatch)
         try:
             embedder = opening.result()
         except BaseException:
@@ -206,10 +215,10 @@ def _open_files(
     release: LocalRelease,
     engine: str,
     held: SearchEngine | None,
-    pacing: Pacing,
+    open_proposer: OpenProposer,
     stopwatch: Stopwatch,
 ) -> tuple[VectorIndex[Any], Catalog]:
-    index = _open_index(release, engine, held, pacing, stopwatch)
+    index = _open_index(release, engine, held, open_proposer, stopwatch)
     catalog = open_catalog(release.part(CATALOG))
     return FileIndex(index, catalog), catalog
 
@@ -218,7 +227,7 @@ def _open_index(
     release: LocalRelease,
     engine: str,
     held: SearchEngine | None,
-    pacing: Pacing,
+    open_proposer: OpenProposer,
     stopwatch: Stopwatch,
 ) -> StoredIndex:
     index = held.index if held else None
@@ -230,10 +239,8 @@ def _open_index(
         return index.index
     with stopwatch.stage("fetch index"):
         folder = release.part(INDEX)
-    # ScaNN holds Python's lock while it loads, about a microsecond for each row.
-    pacing.pause()
     with stopwatch.stage("open index"):
-        return open_index(folder, release.manifest.index.kind)
+        return open_index(folder, release.manifest.index.kind, open_proposer)
 
 
 def _open_embedder(

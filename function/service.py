@@ -7,6 +7,7 @@ cannot be served is refused, once: it is tried again only when the pointer was w
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from .admission import Admission
 from .errors import ReleaseError, ReleaseFault
@@ -16,6 +17,7 @@ from .metrics import Metrics
 from .pacing import Pacing
 from .postgres.connection import Database
 from .processor import stand_back
+from .proposing import Proposers
 from .release import read_pointer
 from .search import SearchEngine
 from .settings import Settings, variable
@@ -70,12 +72,16 @@ class Services:
         settings: where the root is, what runs the network, and where files are kept.
         metrics: told what is served, and of each release that was tried.
         admission: of the searches, between which a successor is loaded.
+        proposers: open what indices need.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, admission: Admission) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics, admission: Admission, proposers: Proposers
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._admission = admission
+        self._proposers = proposers
         # It connects when a release needs it, in the worker.
         self._database = (
             Database(settings.database, settings.running_searches + SPARE_CONNECTIONS)
@@ -104,6 +110,7 @@ class Services:
                 engine=settings.engine,
                 cache_dir=settings.cache_dir,
                 database=self._database,
+                open_proposer=self._proposers.open,
                 stopwatch=stopwatch,
             )
         except ReleaseError:
@@ -157,6 +164,7 @@ class Services:
             cache_dir=settings.cache_dir,
             database=self._database,
             held=held.engine,
+            open_proposer=partial(self._proposers.open, stands_back=True),
             pacing=Pacing(begin_thread=stand_back, pause=self._admission.wait_until_idle),
             stopwatch=stopwatch,
         )

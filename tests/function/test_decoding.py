@@ -11,13 +11,12 @@ import pytest
 
 from tests.answers import PHOTO, assert_refused, results
 from tests.hostile_photos import ENDLESS, OUTCOMES, SIDE, TOO_LARGE, jpeg, png, png_chunk
+from tests.processes import children, needs_proc, nursery_of, worker_of
 from tests.releases import TinyRelease
 from tests.server import RunningFunction, run_function
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/task").exists(), reason="where decoders are found: in Linux's /proc"
-)
+pytestmark = needs_proc
 
 # Some tenths of a second, and as much memory as a photo may take that is not interlaced.
 SLOW = png(SIDE, SIDE, 6, interlaced=True)
@@ -33,20 +32,6 @@ def isolated(
         running.wait_until_ready()
         assert results(running.search(PHOTO))
         yield running
-
-
-def children(process: int) -> list[int]:
-    return list(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
-
-
-def worker_of(running: RunningFunction) -> int:
-    (worker,) = children(running.process.pid)
-    return worker
-
-
-def nursery_of(running: RunningFunction) -> int:
-    (nursery,) = children(worker_of(running))
-    return nursery
 
 
 def decoders_of(running: RunningFunction) -> list[int]:
@@ -90,7 +75,8 @@ def test_a_decoder_that_crashes_costs_its_own_request_alone(
     assert "decoder failed" in error["message"]
     assert_answers(isolated)
     assert victim not in decoders_of(isolated)
-    eventually(lambda: f"A decoder of photos was ended: {how.name}." in isolated.log.read_text())
+    said = f"A process was ended that decodes photos: {how.name}."
+    eventually(lambda: said in isolated.log.read_text())
 
 
 def test_a_decoder_that_ends_while_it_has_nothing_to_do_costs_no_request(
@@ -207,8 +193,8 @@ def test_photos_are_the_same_whoever_decodes_them(
         tmp_path / "log.txt", root=str(tiny_release.root), decoding="thread"
     ) as running:
         running.wait_until_ready()
-        assert not children(worker_of(running))
         for photo in photos:
             there, here = (results(one.search(photo)) for one in (running, isolated))
             for name in ("product", "score", "image"):
                 assert [result[name] for result in there] == [result[name] for result in here]
+        assert not decoders_of(running)

@@ -112,7 +112,7 @@ def served() -> dict[tuple[str, str], bool]:
         Worker(lambda: None, wait_seconds=0),
         admission,
         Metrics(admission),
-        Decoders(DEFAULT_LIMITS, isolated=False),
+        Decoders(DEFAULT_LIMITS, None),
     )
     return {
         (path, method.lower()): rule.endpoint.is_open

@@ -29,7 +29,7 @@ from .telemetry import log
 PROPOSER = "searches an index"
 
 # A question takes some milliseconds. Who has heard nothing for so long takes the process for lost.
-_PATIENCE_SECONDS = 1.0
+_PATIENCE_SECONDS = 2.0
 # From one replacement to the next, at the least: what ends at once is not to take the processors.
 _RESTART_SECONDS = 10.0
 

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -152,15 +152,15 @@ def cold_start(server: Server, photo: bytes, starts: int) -> float:
 
 
 def memory_mb(process: int) -> float:
-    """Of a process and its children."""
-    ids = [process]
-    for parent in ids:
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-        ids += map(int, children.split())
-    total = 0
+    """Of a process and its children, each share of what several hold counted once."""
+    ids, total = [process], 0
     for one in ids:
-        lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
-        total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        # A child may end meanwhile.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            children = Path(f"/proc/{one}/task/{one}/children").read_text()
+            ids += map(int, children.split())
+            lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total / 1e3
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -156,38 +156,46 @@ def open_release(
     """
     stopwatch = stopwatch or Stopwatch()
     manifest = release.manifest
-    # Both take most of their time outside Python's lock.
+    # What its thread does takes most of its time outside Python's lock.
     with ThreadPoolExecutor(1, initializer=pacing.begin_thread) as pool:
         opening = pool.submit(_open_embedder, release, engine, held, stopwatch)
+        if not pacing.side_by_side:
+            wait([opening])
         if manifest.is_in_database:
             index, catalog = _open_tables(manifest, database, stopwatch)
         else:
             index, catalog = _open_files(release, engine, held, open_proposer, stopwatch)
         try:
-            embedder = opening.result()
+            loaded = SearchEngine(opening.result(), index, catalog, manifest)
+            _check_fit(loaded)
+            with stopwatch.stage("try"):
+                pool.submit(_try, loaded, release.part(GOLDEN), pacing.pause).result()
         except BaseException:
             catalog.close()
             raise
-    try:
-        _expect(manifest, "embedder's embedding size", embedder.dim, "model.embedding_dim")
-        _expect(manifest, "embedder's image size", embedder.image_size, "model.image_size")
-        if isinstance(index, FileIndex):
-            _expect(manifest, "index's embedding size", index.index.dim, "model.embedding_dim")
-            _expect(manifest, "index's rows", index.index.rows, "index.rows")
-        _expect(manifest, "catalogue's counts", index.count(), "counts")
-        with stopwatch.stage("try"):
-            pixels, _ = check_golden(embedder, release.part(GOLDEN), pacing.pause)
-        loaded = SearchEngine(embedder, index, catalog, manifest)
-        pacing.pause()
-        if not loaded.search(pixels[0], 1).matches:
-            raise ReleaseError(
-                f"Release {manifest.release_id}: expected an answer to the first golden photo; "
-                "found none. Publish again."
-            )
-    except BaseException:
-        catalog.close()
-        raise
     return loaded
+
+
+def _check_fit(loaded: SearchEngine) -> None:
+    """Raise ReleaseError where a part is not what the manifest says."""
+    manifest, embedder, index = loaded.manifest, loaded.embedder, loaded.index
+    _expect(manifest, "embedder's embedding size", embedder.dim, "model.embedding_dim")
+    _expect(manifest, "embedder's image size", embedder.image_size, "model.image_size")
+    if isinstance(index, FileIndex):
+        _expect(manifest, "index's embedding size", index.index.dim, "model.embedding_dim")
+        _expect(manifest, "index's rows", index.index.rows, "index.rows")
+    _expect(manifest, "catalogue's counts", index.count(), "counts")
+
+
+def _try(loaded: SearchEngine, golden: Path, pause: Callable[[], None]) -> None:
+    """Raise ReleaseError where it gives other vectors than the golden ones, or no answer."""
+    pixels, _ = check_golden(loaded.embedder, golden, pause)
+    pause()
+    if not loaded.search(pixels[0], 1).matches:
+        raise ReleaseError(
+            f"Release {loaded.manifest.release_id}: expected an answer to the first golden photo; "
+            "found none. Publish again."
+        )
 
 
 def _expect(manifest: Manifest, part: str, found: object, field_name: str) -> None:

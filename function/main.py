@@ -48,6 +48,7 @@ _worker = Worker(
     wait_seconds=_settings.loading_wait_seconds,
     renew=_services.next,
     renew_seconds=_settings.release_check_seconds,
+    pause=_admission.wait_until_idle,
     settle=_services.settle,
 )
 _decoders = Decoders(_settings.photo_limits, _nursery if _settings.decoding == "process" else None)

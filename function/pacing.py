@@ -13,13 +13,16 @@ class Pacing:
     """What loading does for others. The default is nothing: there are none yet.
 
     Attributes:
-        begin_thread: called in each thread that hashes or compiles, which needs no lock of Python's
-            and may take its time.
+        begin_thread: called in each thread that hashes, compiles or tries, which rarely needs
+            Python's lock and may take its time.
         pause: called before each step that would hold others up.
+        side_by_side: whether parts are loaded at the same time. Two threads that take memory from
+            the system hold up all others, for the kernel is not interrupted in that.
     """
 
     begin_thread: Callable[[], None] = _at_once
     pause: Callable[[], None] = _at_once
+    side_by_side: bool = True
 
 
 AT_ONCE = Pacing()

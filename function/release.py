@@ -33,6 +33,10 @@ REMEMBERED = 10
 # Downloads that run at once: enough to fill a machine's network, fewer than the client's sockets.
 PARALLEL_DOWNLOADS = 8
 
+# Read and hashed at a time. Each turn needs Python's lock, and a thread that stands back may keep
+# it until a search has ended.
+_READ_BYTES = 1 << 20
+
 
 @dataclass(frozen=True)
 class LocalRelease:
@@ -256,8 +260,11 @@ def difference(path: Path, info: FileInfo) -> str | None:
 
 def file_info(path: Path) -> FileInfo:
     """Measure a file for the manifest."""
-    with path.open("rb") as file:
-        return FileInfo(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
+    digest, buffer = hashlib.sha256(), bytearray(_READ_BYTES)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(memoryview(buffer)[:count])
+    return FileInfo(digest.hexdigest(), path.stat().st_size)
 
 
 def drop_cached_releases(destination: Path, *, keep: str) -> None:

@@ -165,7 +165,11 @@ class Services:
             database=self._database,
             held=held.engine,
             open_proposer=partial(self._proposers.open, stands_back=True),
-            pacing=Pacing(begin_thread=stand_back, pause=self._admission.wait_until_idle),
+            pacing=Pacing(
+                begin_thread=stand_back,
+                pause=self._admission.wait_until_idle,
+                side_by_side=False,
+            ),
             stopwatch=stopwatch,
         )
         return self._loaded(Service(engine, held.storage), stopwatch)

@@ -26,6 +26,8 @@ LONGEST_RETRY_SECONDS = 60.0
 LONGEST_RENEWAL_SECONDS = 900.0
 # What was replaced is held by the requests that began with it: longer than any of them takes.
 LAST_REQUEST_SECONDS = 60.0
+# Longer than nearly all of them take.
+MOST_REQUESTS_SECONDS = 0.5
 
 
 class Worker[T]:
@@ -40,6 +42,7 @@ class Worker[T]:
         renew: given what is held, returns what is to take its place: itself where nothing does.
             Slow; called in a thread.
         renew_seconds: from one look to the next, at the least; 0: `renew` is never called.
+        pause: returns at a moment at which few wait: what was replaced is freed then.
         settle: called after a replacement, once what was replaced is gone, with what is held.
     """
 
@@ -50,12 +53,14 @@ class Worker[T]:
         wait_seconds: float,
         renew: Callable[[T], T] = lambda held: held,
         renew_seconds: float = 0.0,
+        pause: Callable[[], None] = lambda: None,
         settle: Callable[[T], None] = lambda held: None,
     ) -> None:
         self._load = load
         self._wait_seconds = wait_seconds
         self._renew = renew
         self._renew_seconds = renew_seconds
+        self._pause = pause
         self._settle = settle
         self._reset()
 
@@ -166,6 +171,10 @@ class Worker[T]:
         gone = threading.Event()
         weakref.finalize(held, gone.set).atexit = False
         self._held = successor
+        # To free a program takes as long as a search, holds Python's lock all the while, and falls
+        # to whoever holds it last: that should be this thread, and no request.
+        time.sleep(MOST_REQUESTS_SECONDS)
+        self._pause()
         return gone
 
     def _rest(self) -> None:

@@ -109,7 +109,39 @@ def test_nobody_looks_before_it_is_due(shop: Shop, seconds: float) -> None:
     assert shop.looks == 0
 
 
-def test_a_request_keeps_what_it_began_with_and_the_last_one_frees_it(shop: Shop) -> None:
+def test_what_no_request_holds_any_more_is_freed_at_a_pause_by_the_thread_that_loads(
+    shop: Shop,
+) -> None:
+    freed_by: list[str] = []
+    alive_at_pause: list[bool] = []
+    olds: list[weakref.ref[Release]] = []
+
+    def first() -> Release:
+        release = Release(0)
+        olds.append(weakref.ref(release))
+        weakref.finalize(release, lambda: freed_by.append(threading.current_thread().name))
+        return release
+
+    def pause() -> None:
+        alive_at_pause.extend(old() is not None for old in olds)
+
+    gc.disable()
+    try:
+        worker = Worker(first, wait_seconds=30, renew=shop.next, renew_seconds=0.01, pause=pause)
+        worker.get()
+        shop.published = 1
+        becomes(worker, 1)
+        eventually(lambda: bool(freed_by))
+    finally:
+        gc.enable()
+    assert alive_at_pause == [True]
+    assert freed_by == ["load-release"]
+
+
+def test_a_request_keeps_what_it_began_with_and_the_last_one_frees_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "MOST_REQUESTS_SECONDS", 0)
     gc.disable()
     try:
         worker = shop.worker()

@@ -43,7 +43,9 @@ class Evaluate:
         from trainer.evaluation.served import served_recall
 
         catalog = open_catalog(self.catalog)
-        results = evaluate(self.run, catalog, on_bad_photo=self.on_bad_photo)
+        results = evaluate(
+            self.run, catalog, on_bad_photo=self.on_bad_photo, conventions=self.conventions
+        )
         if self.root is not None:
             # What is unreadable was listed, or refused, just before.
             results["served"] = served_recall(self.run, catalog, self.root)

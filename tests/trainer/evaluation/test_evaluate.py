@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from function.photo import load_pixels
+from trainer.cli import main
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.errors import TrainingError
@@ -57,8 +58,13 @@ def write_catalog(folder: Path, *, seed: int = 0, roles: bool = True) -> Catalog
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    return write_catalog(tmp_path_factory.mktemp("shops") / "own")
+def catalog_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shops") / "own"
+
+
+@pytest.fixture(scope="module")
+def catalog(catalog_folder: Path) -> Catalog:
+    return write_catalog(catalog_folder)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +116,19 @@ def test_conventions_are_scored_when_asked_for(run_url: str, catalog: Catalog) -
             assert ours[name] == pytest.approx([pessimistic, optimistic])
     assert json.loads(Run(run_url).storage.read("evaluation.json")) == results
     assert "conventions" not in evaluate(run_url, catalog)
+
+
+def test_the_command_scores_by_conventions_when_asked_to(
+    run_url: str, catalog_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "--run", run_url, "--catalog", str(catalog_folder)]
+    main([*command, "--conventions"])
+    assert "open-metric-learning" in capsys.readouterr().out
+    main([*command, "--conventions", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["conventions"]["leave_one_out"]["open_metric_learning"]["recall_at_1"]
+    main([*command, "--json"])
+    assert "conventions" not in json.loads(capsys.readouterr().out)
 
 
 def test_all_of_another_catalogue_counts_and_what_is_bad_there_is_skipped(

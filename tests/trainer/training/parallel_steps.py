@@ -1,6 +1,9 @@
 """Run by test_mesh.py in a process with eight virtual devices: steps on a mesh, to an .npz.
 
 python -m tests.trainer.training.parallel_steps OUT
+
+In two processes that JAX_COORDINATOR_ADDRESS brings together, with two virtual devices each, the
+gradients over all four.
 """
 
 import sys
@@ -14,6 +17,7 @@ from trainer.data.crop import room_side
 from trainer.data.pipeline import Resize
 from trainer.losses.references import References
 from trainer.model.parameters import to_flat
+from trainer.training.distributed import connect, share
 from trainer.training.experiment import Experiment
 from trainer.training.gradient import make_loss_and_gradient
 from trainer.training.initial import initial_config, initial_model
@@ -83,7 +87,7 @@ def gradients(devices: int) -> dict[str, np.ndarray]:
         make_loss_and_gradient(EXPERIMENT, CONFIG),
         in_shardings=(everywhere, everywhere, everywhere, rows, rows),
     )
-    pixels, _, labels = (put_rows(mesh, array) for array in batch(0))
+    pixels, _, labels = (put_rows(mesh, mine(array)) for array in batch(0))
     random = np.random.default_rng(9)
     remembered = random.normal(size=(MEMORY, 16)).astype(np.float32)
     found = {}
@@ -107,6 +111,12 @@ def gradients(devices: int) -> dict[str, np.ndarray]:
     return found
 
 
+def mine(rows: np.ndarray) -> np.ndarray:
+    """The share of a batch's rows that this process places."""
+    index, count = share()
+    return np.split(rows, count)[index]
+
+
 def begin(devices: int) -> tuple[Mesh, TrainState]:
     mesh = device_mesh(BATCH, jax.devices()[:devices])
     arrays = to_flat(initial_model(EXPERIMENT, CONFIG))
@@ -114,9 +124,17 @@ def begin(devices: int) -> tuple[Mesh, TrainState]:
     return mesh, jax.tree.map(partial(put_whole, mesh), state)
 
 
+def main(out: str) -> None:
+    connect("auto")
+    if share()[1] > 1:
+        found = gradients(len(jax.devices()))
+    else:
+        found = {f"{n}/{name}": value for n in DEVICES for name, value in gradients(n).items()}
+        for n in (1, 8):
+            for kind, resize in (("steps", "host"), ("resized", "device")):
+                found |= {f"{n}/{kind}/{k}": value for k, value in steps(n, resize=resize).items()}
+    np.savez(out, **found)
+
+
 if __name__ == "__main__":
-    found = {f"{n}/{name}": value for n in DEVICES for name, value in gradients(n).items()}
-    for n in (1, 8):
-        for kind, resize in (("steps", "host"), ("resized", "device")):
-            found |= {f"{n}/{kind}/{k}": value for k, value in steps(n, resize=resize).items()}
-    np.savez(sys.argv[1], **found)
+    main(sys.argv[1])

@@ -197,6 +197,15 @@ def test_a_machine_of_no_cluster_trains_alone() -> None:
     assert connected("auto").stdout == "(0, 1)\n"
 
 
+def test_a_machine_that_is_told_to_train_alone_does_whatever_cluster_it_is_of() -> None:
+    variables = {
+        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}",
+        "JAX_NUM_PROCESSES": "2",
+        "JAX_PROCESS_ID": "1",
+    }
+    assert connected("off", **variables).stdout == "(0, 1)\n"
+
+
 def test_an_index_that_is_no_number_is_named() -> None:
     found = connected("auto", JAX_PROCESS_ID="first")
     assert "JAX_PROCESS_ID: expected a number; found 'first'" in found.stderr

@@ -10,7 +10,9 @@ import jax
 import numpy as np
 import pytest
 
+from tests.ports import free_port
 from tests.trainer.training import parallel_steps
+from tests.trainer.training.hosts import environment_of
 from trainer.errors import TrainingError
 from trainer.training.mesh import device_mesh
 
@@ -37,6 +39,32 @@ def measured(
         return dict(found)
 
 
+@pytest.fixture(scope="module")
+def over_processes(
+    tmp_path_factory: pytest.TempPathFactory, compiled_programs: Path
+) -> list[dict[str, np.ndarray]]:
+    """What each of two processes, of two virtual devices each, found of one batch's gradient."""
+    folder, address = tmp_path_factory.mktemp("processes"), f"127.0.0.1:{free_port()}"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", parallel_steps.__name__, folder / f"{index}.npz"],
+            cwd=REPOSITORY,
+            env={
+                **environment_of(index, address),
+                "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+                "JAX_COMPILATION_CACHE_DIR": str(compiled_programs),
+            },
+        )
+        for index in range(2)
+    ]
+    assert [process.wait(240) for process in processes] == [0, 0]
+    found = []
+    for index in range(2):
+        with np.load(folder / f"{index}.npz") as arrays:
+            found.append(dict(arrays))
+    return found
+
+
 def one_and_many(
     measured: dict[str, np.ndarray], devices: int, prefix: str
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -57,6 +85,21 @@ def test_value_and_gradient_on_many_devices_are_those_of_one(
         compared += alone.any()
     assert compared > 10
     assert measured[f"{devices}/memory/value"] != measured[f"{devices}/plain/value"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "memory"])
+def test_value_and_gradient_over_two_processes_are_those_of_one_device(
+    kind: str, over_processes: list[dict[str, np.ndarray]], measured: dict[str, np.ndarray]
+) -> None:
+    compared = 0
+    for name, alone in measured.items():
+        if name.startswith(f"1/{kind}/"):
+            first, second = (found[name.removeprefix("1/")] for found in over_processes)
+            np.testing.assert_array_equal(first, second)
+            # As above.
+            assert np.abs(first - alone).max() <= 1e-4 * max(np.abs(alone).max(), 1e-2), name
+            compared += alone.any()
+    assert compared > 10
 
 
 def test_steps_on_eight_devices_are_those_of_one(measured: dict[str, np.ndarray]) -> None:

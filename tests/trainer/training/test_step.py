@@ -90,6 +90,14 @@ def test_a_step_moves_all_parameters_and_batch_norm_statistics(
     assert -1 <= float(metrics.negative_similarity) <= 1
 
 
+def test_a_state_gives_its_memory_to_the_next_one(head_only: Callable[..., Experiment]) -> None:
+    step, state = begin(head_only())
+    given = jax.tree.leaves((state.parameters, state.optimizer))
+    apply(step, state, 0)
+    assert len(given) > 10
+    assert all(array.is_deleted() for array in given)
+
+
 def test_frozen_stages_and_statistics_stay(head_only: Callable[..., Experiment]) -> None:
     step, state = begin(head_only())
     before = copied(state)

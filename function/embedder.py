@@ -189,6 +189,9 @@ class OpenVinoEmbedder:
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
             # 0: as many as there are processors.
             "INFERENCE_NUM_THREADS": threads or 0,
+            # Else each process binds its first thread to the first processor, and several on one
+            # machine share that one while the others rest.
+            "ENABLE_CPU_PINNING": False,
         }
         self._compiled = core.compile_model(model, "CPU", options)
         # A request holds the buffers of one inference.

@@ -11,6 +11,7 @@ from trainer.evaluation.metrics import retrieval_metrics
 
 STORED = json.loads(Path(__file__).with_name("convention_values.json").read_text("utf-8"))
 CASES = {case["name"]: case for case in STORED["cases"]}
+PAPERS = json.loads(Path(__file__).with_name("paper_values.json").read_text("utf-8"))
 NOT_FOUND = 10**6
 
 # Our name of a figure -> the library's.
@@ -86,6 +87,15 @@ def test_without_ties_the_two_ends_meet_at_the_librarys_figure(name):
                 found[convention][figure]
                 == [value if value is None else pytest.approx(value, abs=1e-6)] * 2
             )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_papers_recall_is_what_counting_gives(name):
+    case = CASES[name]
+    found = scored(np.array(case["vectors"], np.float32), case["labels"])
+    assert found["multi_similarity_papers"] == {
+        figure: pytest.approx(ends) for figure, ends in PAPERS[name].items()
+    }
 
 
 def test_libraries_that_leave_ties_to_their_sort_depend_on_the_order_of_rows():

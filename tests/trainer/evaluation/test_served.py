@@ -19,6 +19,7 @@ from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 from trainer.errors import TrainingError
 from trainer.evaluation.attribution import STEPS
+from trainer.evaluation.report.writing import write_report
 from trainer.evaluation.served import served_recall
 from trainer.release.from_run import publish_run
 from trainer.release.indexing import build_index
@@ -94,6 +95,20 @@ def test_the_served_recall_is_that_of_the_functions_own_answers(
         assert results["steps"]["export"][f"recall_at_{k}"] == found / len(queries)
     engine.catalog.close()
     assert Run(run_url).read_json("served.json") == results
+
+
+def test_the_report_shows_what_is_served(published: tuple[str, str], catalog: Catalog) -> None:
+    run_url, root = published
+    results = served_recall(run_url, catalog, root)
+    html = Path(write_report(run_url, catalog)["report"]).read_text()
+    section = html.partition('id="as-served"')[2].partition("<h2")[0]
+    assert f"Release {results['release']}" in section
+    assert "Its index is exact" in section
+    for step in ("trained", "export"):
+        figures = results["steps"][step]
+        for k in (1, 5, 10):
+            assert f"{figures[f'recall_at_{k}']:.1%}" in section
+    assert "whole gap" in section
 
 
 def test_without_query_photos_each_photo_finds_anything_but_itself(

@@ -188,6 +188,18 @@ def test_short_calls_tell_the_speed_that_they_measured_and_no_other(
     assert 12 / told[3].seconds < speed
 
 
+def test_the_bar_tells_how_fast_it_goes_and_what_is_waited_for(
+    tmp_path: Path,
+    catalog: Catalog,
+    head_only: Callable[..., Experiment],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train(catalog, str(tmp_path / "run"), head_only(steps=6, log_every=1))
+    told = " ".join(capsys.readouterr().err.split())
+    speed = r"loss [\d.]+ · [\d,]+ photos/s · [\d.]+ steps/s · waits: input \d+%, device \d+%"
+    assert re.search(speed, told), told
+
+
 def test_a_profile_is_written_where_it_is_asked_for(
     tmp_path: Path, catalog: Catalog, head_only: Callable[..., Experiment]
 ) -> None:

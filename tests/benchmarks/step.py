@@ -4,6 +4,7 @@
 
 Both at the same batch, image size and number of threads, BatchNorm on the batch's statistics, by
 turns: ours, PyTorch with channels last, PyTorch with channels first. The faster layout is the peer.
+Where both have a GPU they compute there, PyTorch compiled; the peers' requirements bring no CUDA.
 The roofline is the pace of a large float32 matrix product in XLA, measured in the same turns, over
 the operations that XLA counts in our step.
 

@@ -87,6 +87,8 @@ def test_value_and_gradient_on_many_devices_are_those_of_one(
     assert measured[f"{devices}/memory/value"] != measured[f"{devices}/plain/value"]
 
 
+# Each of the two compiles, and may wait for other tests' compilers.
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["plain", "memory"])
 def test_value_and_gradient_over_two_processes_are_those_of_one_device(
     kind: str, over_processes: list[dict[str, np.ndarray]], measured: dict[str, np.ndarray]

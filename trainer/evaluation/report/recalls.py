@@ -200,7 +200,7 @@ def _cells(figures: Mapping[str, Any]) -> Iterator[Cell]:
     yield figures["queries"]
 
 
-def _changes(figures: Mapping[str, int]) -> tuple[int, int]:
+def _changes(figures: Mapping[str, Any]) -> tuple[int, int]:
     return figures["gained_at_1"], figures["lost_at_1"]
 
 

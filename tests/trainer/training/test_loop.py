@@ -194,7 +194,7 @@ def test_the_bar_tells_how_fast_it_goes_and_what_is_waited_for(
     head_only: Callable[..., Experiment],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    train(catalog, str(tmp_path / "run"), head_only(steps=6, log_every=1))
+    train(catalog, str(tmp_path / "run"), head_only(steps=5, log_every=2))
     told = " ".join(capsys.readouterr().err.split())
     speed = r"loss [\d.]+ · [\d,]+ photos/s · [\d.]+ steps/s · waits: input \d+%, device \d+%"
     assert re.search(speed, told), told

@@ -13,7 +13,6 @@ ScaNN has no package, the same vectors are searched exactly.
 """
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from .errors import ReleaseError, Unavailable
 from .manifest import INDEX, IndexKind
-from .proposer import Proposer, ScannProposer
+from .proposer import OpenProposer, Proposer, ScannProposer
 from .vectors import StoredVectors, checked_array, open_vectors
 
 SEARCH = "search.json"
@@ -111,14 +110,14 @@ class ApproximateSearch:
 
 
 def open_index(
-    folder: Path, kind: IndexKind, open_proposer: Callable[[Path], Proposer] = ScannProposer
+    folder: Path, kind: IndexKind, open_proposer: OpenProposer = ScannProposer
 ) -> StoredIndex:
     """Load an index; ReleaseError where its files are damaged or not ours.
 
     Args:
         folder: of the index.
         kind: which one it is.
-        open_proposer: loads ScaNN's files, raising what `open_tree` does.
+        open_proposer: loads ScaNN's files.
     """
     try:
         vectors = open_vectors(folder)
@@ -137,7 +136,7 @@ def open_tree(
     folder: Path,
     vectors: StoredVectors,
     search: ApproximateSearch,
-    open_proposer: Callable[[Path], Proposer] = ScannProposer,
+    open_proposer: OpenProposer = ScannProposer,
 ) -> "TreeIndex":
     """Load a tree's own files over its vectors.
 

@@ -18,15 +18,13 @@ from .manifest import CATALOG, GOLDEN, INDEX, Manifest
 from .pacing import AT_ONCE, Pacing
 from .postgres.connection import Database
 from .postgres.opening import open_postgres
-from .proposer import Proposer, ScannProposer
+from .proposer import OpenProposer, ScannProposer
 from .release import LocalRelease, current_release_id, drop_cached_releases, fetching_release
 from .search import SearchEngine
 from .settings import variable
 from .storage import Storage
 from .telemetry import Stopwatch
 from .vector_index import VectorIndex
-
-type OpenProposer = Callable[[Path], Proposer]
 
 
 def load_search_engine(

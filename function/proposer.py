@@ -17,7 +17,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,6 +60,10 @@ class Proposer(Protocol):
         Raises:
             Unavailable: it is away for a while.
         """
+
+
+type OpenProposer = Callable[[Path], Proposer]
+"""Loads ScaNN's files; raises what `ScannProposer` does, EOFError, or Unavailable."""
 
 
 class ScannProposer:

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from function.manifest import Manifest
+from function.release import read_manifest
+from function.storage import open_storage
 from trainer.data.catalog import open_catalog
 from trainer.data.records import Catalog
 
@@ -38,6 +41,11 @@ class TinyRelease:
     release_id: str
     catalog: Catalog
     model: "Embedder"
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it says about itself."""
+        return read_manifest(open_storage(self.root), self.release_id)
 
 
 def draw_photo(product: int, view: int) -> Image.Image:

@@ -13,11 +13,10 @@ from function.release import (
     IMAGES,
     LocalRelease,
     file_info,
-    read_manifest,
     read_pointer,
     set_current,
 )
-from function.storage import Storage, open_storage
+from function.storage import Storage
 from tests.releases import TinyRelease
 from trainer.release.publication import upload
 
@@ -51,7 +50,7 @@ def add_release(tiny_release: TinyRelease, tmp_path: Path) -> AddRelease:
             for path in folder.rglob("*")
             if path.is_file()
         }
-        manifest = read_manifest(open_storage(tiny_release.root), tiny_release.release_id)
+        manifest = tiny_release.manifest
         manifest = replace(manifest, release_id=release_id, files=files, **fields)
         (folder / MANIFEST).write_bytes(manifest.to_json())
         there = storage.list(IMAGES)

@@ -151,7 +151,7 @@ def test_a_sound_network_loses_little(shop: Catalog, tmp_path: Path) -> None:
 
 
 def test_too_few_photos_for_a_figure_are_served_in_float(tiny_release: TinyRelease) -> None:
-    manifest = read_manifest(open_storage(tiny_release.root), tiny_release.release_id)
+    manifest = tiny_release.manifest
     assert manifest.int8 is None
     assert EMBEDDER_INT8 not in manifest.files
 

@@ -31,7 +31,7 @@ def built(tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory) -
     """A release's folder, as `build_release` leaves it: another one than the root has."""
     folder = tmp_path_factory.mktemp("built") / NEW
     shutil.copytree(tiny_release.root / "releases" / tiny_release.release_id, folder)
-    manifest = read_manifest(open_storage(tiny_release.root), tiny_release.release_id)
+    manifest = tiny_release.manifest
     (folder / MANIFEST).write_bytes(replace(manifest, release_id=NEW).to_json())
     return folder
 

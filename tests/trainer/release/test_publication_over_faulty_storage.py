@@ -17,10 +17,9 @@ from function.release import (
     current_release_id,
     fetch_release,
     list_releases,
-    read_manifest,
     read_pointer,
 )
-from function.storage import GoogleStorage, Storage, StorageError, open_storage
+from function.storage import GoogleStorage, Storage, StorageError
 from function.storage.google import RETRY_SECONDS
 from tests.faulty_storage import FaultyStorage, Kind, faulty_storage
 from tests.releases import TinyRelease
@@ -52,7 +51,7 @@ def bucket(tiny_release: TinyRelease, gcs_emulator: str, proxy: FaultyStorage) -
 def built(tiny_release: TinyRelease, tmp_path: Path) -> LocalRelease:
     folder = tmp_path / "built"
     shutil.copytree(tiny_release.root / "releases" / tiny_release.release_id, folder)
-    manifest = read_manifest(open_storage(tiny_release.root), tiny_release.release_id)
+    manifest = tiny_release.manifest
     manifest = replace(manifest, release_id=NEW)
     (folder / MANIFEST).write_bytes(manifest.to_json())
     return LocalRelease(manifest, folder)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from function.release import IMAGES, LocalRelease, read_manifest, release_prefix, set_current
+from function.release import IMAGES, LocalRelease, release_prefix, set_current
 from function.storage import open_storage
 from tests.ports import Quiet, answering, free_port
 from tests.releases import TinyRelease
@@ -77,7 +77,7 @@ def test_what_a_bucket_holds_is_compared_as_well(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tiny_release.root / release_prefix(tiny_release.release_id)
-    manifest = read_manifest(open_storage(str(tiny_release.root)), tiny_release.release_id)
+    manifest = tiny_release.manifest
     storage = open_storage(f"{gcs_emulator}/shop")
     for photo in (tiny_release.root / IMAGES).iterdir():
         storage.upload(photo, f"{IMAGES}/{photo.name}")

@@ -36,7 +36,7 @@ def test_a_published_release_has_its_rows_in_the_database_and_the_rest_on_storag
     assert pointer is not None
     assert pointer.release_id == release_id
     manifest = read_manifest(storage, release_id)
-    original = read_manifest(open_storage(tiny_release.root), tiny_release.release_id)
+    original = tiny_release.manifest
     assert manifest.is_in_database
     assert manifest.index.recall_at_10 == 1.0
     assert manifest.counts == original.counts

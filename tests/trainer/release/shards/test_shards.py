@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from function.embedder import open_embedder
-from function.release import read_manifest
 from function.storage import open_storage
 from tests.ports import free_port
 from tests.releases import TinyRelease, write_tiny_catalog
@@ -36,7 +35,7 @@ ROWS = 4
 @pytest.fixture(scope="module")
 def program(tiny_release: TinyRelease) -> OpenProgram:
     folder = tiny_release.root / "releases" / tiny_release.release_id
-    manifest = read_manifest(open_storage(tiny_release.root), tiny_release.release_id)
+    manifest = tiny_release.manifest
     return OpenProgram(folder, manifest.model, open_embedder(folder, "openvino"))
 
 

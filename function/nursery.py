@@ -21,8 +21,9 @@ from .telemetry import log
 # Does its work with the descriptors that it is given, and returns when nobody needs it any more.
 Work = Callable[[Sequence[int]], None]
 
-# Descriptors that one process may be given, and the bytes of a work's name.
-MOST_DESCRIPTORS = 64
+# That Linux hands over in one message.
+MOST_DESCRIPTORS = 253
+# Of a work's name, at the most.
 _NAME_BYTES = 100
 _FIRST_OF_OURS = 3
 

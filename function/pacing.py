@@ -16,8 +16,9 @@ class Pacing:
         begin_thread: called in each thread that hashes, compiles or tries, which rarely needs
             Python's lock and may take its time.
         pause: called before each step that would hold others up.
-        side_by_side: whether parts are loaded at the same time. Two threads that take memory from
-            the system hold up all others, for the kernel is not interrupted in that.
+        side_by_side: whether parts are loaded at the same time. Beside two that took much memory
+            from the system, be they as nice as can be, searches took up to ten times as long;
+            beside one, no longer.
     """
 
     begin_thread: Callable[[], None] = _at_once

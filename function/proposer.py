@@ -63,7 +63,7 @@ class Proposer(Protocol):
 
 
 type OpenProposer = Callable[[Path], Proposer]
-"""Loads ScaNN's files; raises what `ScannProposer` does, EOFError, or Unavailable."""
+"""Loads ScaNN's files; raises what `ScannProposer` does, or Unavailable."""
 
 
 class ScannProposer:

@@ -55,8 +55,8 @@ class Proposers:
 
         Raises:
             ReleaseError: they are not ours.
-            OSError, ValueError, RuntimeError, EOFError: they are missing or damaged.
-            Unavailable: this server ends, as `Nursery.fork` says.
+            OSError, ValueError, RuntimeError: they are missing or damaged.
+            Unavailable: the process ended meanwhile; or this server does, as `Nursery.fork` says.
         """
         if not self._nursery.is_there:
             return ScannProposer(folder)
@@ -114,7 +114,7 @@ class ProcessProposer:
     def _restart(self) -> None:
         try:
             self._process = self._fork(stands_back=True)
-        except (FunctionError, OSError, RuntimeError, EOFError) as error:
+        except (FunctionError, OSError, RuntimeError) as error:
             log("ERROR", f"The tree of an index was not loaded anew ({type(error).__name__}).")
         else:
             log("INFO", "The tree of an index is loaded anew.")
@@ -170,11 +170,14 @@ class _Process:
 def _loaded(file: BufferedRWPair, folder: Path, *, stands_back: bool) -> int:
     """Have a folder loaded, and return how many rows it has."""
     job = {"folder": str(folder), "standsBack": stands_back}
-    file.write(json.dumps(job).encode() + b"\n")
-    file.flush()
-    line = file.readline()
+    line = b""
+    with suppress(ConnectionError):
+        file.write(json.dumps(job).encode() + b"\n")
+        file.flush()
+        line = file.readline()
     if not line:
-        raise EOFError("The process ended while it loaded these files.")
+        # The files are those that were published: it ran out of memory, or was killed.
+        raise Unavailable("The process of an index ended while it loaded. It is tried again.")
     answer = json.loads(line)
     if "rows" in answer:
         return int(answer["rows"])

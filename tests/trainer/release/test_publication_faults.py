@@ -59,6 +59,18 @@ def check_whole(root: Path, old: str) -> bool:
     return current == NEW
 
 
+def check_one_turn(current: list[bool]) -> None:
+    """The later a publisher dies, the new release is not current, then it is, with little to come.
+
+    How many files a checkpoint has differs from one to the next, and so where a series ends: a
+    publisher may still die between the pointer's replacement and the end, when it tidies up.
+    """
+    assert current == sorted(current)
+    assert not current[0]
+    assert current[-1]
+    assert current.count(True) <= 2
+
+
 def check_rerun(built: Path, root: Path, old: str) -> None:
     """The same publication completes, whatever the killed one left."""
     publish(built, root)
@@ -73,8 +85,7 @@ def test_killed_before_some_changes_of_a_file_no_half_release_is_in_sight(
     ends = killed(built, tiny_release.root, tmp_path, "event", 1, 9, EVERY_CHANGE)
     assert [status for _, status in ends] == [-signal.SIGKILL] * (len(ends) - 1) + [0]
     assert len(ends) > 5
-    outcomes = [check_whole(root, old) for root, _ in ends]
-    assert outcomes == [False] * (len(ends) - 1) + [True]
+    check_one_turn([check_whole(root, old) for root, _ in ends])
     check_rerun(built, ends[len(ends) // 2][0], old)
 
 
@@ -86,8 +97,7 @@ def test_killed_before_every_change_of_a_file_no_half_release_is_in_sight(
     ends = killed(built, tiny_release.root, tmp_path, "event", 1, 1, EVERY_CHANGE)
     # At the least a new file, and its place taken, for each file, the manifest and the pointer.
     assert len(ends) > 2 * (len(read_manifest(open_storage(tiny_release.root), old).files) + 2)
-    outcomes = [check_whole(root, old) for root, _ in ends]
-    assert outcomes == sorted(outcomes)
+    check_one_turn([check_whole(root, old) for root, _ in ends])
     for root, _ in ends[::4]:
         check_rerun(built, root, old)
 

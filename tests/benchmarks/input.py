@@ -1,4 +1,4 @@
-"""Photos a second into training, against a torch DataLoader and against decoding alone.
+"""Photos a second into training, against a torch DataLoader, Grain and decoding alone.
 
     python -m tests.benchmarks.input [CATALOGUE ...] [--sizes 224 128 64]
 
@@ -9,7 +9,8 @@ are any. Synthetic photos of 1024 × 768 pixels come with them.
   makes its squares from is laid out. Resizing and recolouring are the device's and not counted.
 - on this processor: all of it, as when it trains too: the host crops, resizes and mirrors, and
   `recolour` runs after it.
-- torch: `peers/input.py`, which does all of that on the host, with as many workers as cores.
+- torch, Grain: `peers/input.py`, which does all of that on the host, with as many worker processes
+  as cores.
 - decode: nothing but decoding the same JPEGs, from memory, at the same scales, on all cores, by the
   fastest decoder known: simplejpeg's (libjpeg-turbo), into memory that each thread keeps.
 - Pillow: the same by Pillow's `draft` and `load`, which give the same pixels.
@@ -152,6 +153,11 @@ def decode_by_pillow(photo: bytes, factor: int) -> None:
     image.load()
 
 
+def peer_rate(loader: str, folder: Path, size: int, seconds: float) -> float:
+    settings = ("--size", size, "--workers", CORES, "--batch", BATCH, "--seconds", seconds)
+    return float(run_peer("input", loader, folder, *settings)["images_per_second"])
+
+
 def recoloured(batch: Batch) -> None:
     recolour(*jax.device_put((batch.pixels, batch.colour))).block_until_ready()
 
@@ -166,14 +172,11 @@ def measure(name: str, photos: Sequence[bytes], size: int, seconds: float, round
         for_device = training_batches(folder, size, "device")
         on_host = training_batches(folder, size, "host")
         for _ in range(rounds):
-            peer = run_peer(
-                "input", folder, "--size", size, "--workers", CORES, "--batch", BATCH,
-                "--seconds", seconds,
-            )  # fmt: skip
             found = {
                 "images/s": pipeline_rate(for_device, seconds, lambda batch: None),
                 "on this processor": pipeline_rate(on_host, seconds, recoloured),
-                "torch": peer["images_per_second"],
+                "torch": peer_rate("torch", folder, size, seconds),
+                "Grain": peer_rate("grain", folder, size, seconds),
                 "decode": decode_rate(fastest, seconds),
                 "Pillow": decode_rate(by_pillow, seconds),
             }
@@ -184,6 +187,7 @@ def measure(name: str, photos: Sequence[bytes], size: int, seconds: float, round
         **best,
         "images/s ÷ decode": best["images/s"] / best["decode"],
         "on this processor ÷ torch": best["on this processor"] / best["torch"],
+        "on this processor ÷ Grain": best["on this processor"] / best["Grain"],
     }
 
 
@@ -191,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("catalogues", type=Path, nargs="*")
     parser.add_argument("--sizes", type=int, nargs="+", default=(224, 128, 64))
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each of the five")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each of the six")
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     real = (REAL_PHOTOS / f"{name}.tar" for name in ("luma", "clothing", "grocery"))

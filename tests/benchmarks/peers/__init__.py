@@ -1,4 +1,4 @@
-"""The peers: PyTorch, pytorch-metric-learning and FAISS, in an environment of their own.
+"""The peers (PyTorch, pytorch-metric-learning, Grain, FAISS, …), in an environment of their own.
 
 Each script here runs under that environment's Python, which does not have the project: it imports
 nothing of it, takes arguments and files (`.npz`, `.npy`), and prints one JSON object on stdout.

@@ -1,6 +1,6 @@
-"""Photos a second through a torch DataLoader, with the augmentation that torchvision's users write.
+"""Photos a second through a torch DataLoader or Grain, augmented as torchvision's users do it.
 
-    python input.py FOLDER --size 224 --workers 2 --batch 64 --seconds 3
+    python input.py torch|grain FOLDER --size 224 --workers 2 --batch 64 --seconds 3
 
 RandomResizedCrop, mirror image and colour jitter as torchvision does them to Pillow's images, in
 plain Pillow: the factors in random order, hue through HSV. It is favoured twice over what is
@@ -12,35 +12,27 @@ import argparse
 import json
 import math
 import random
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageEnhance
-from torch.utils.data import DataLoader, Dataset
 
 SCALE = (0.3, 1.0)
 RATIO = (3 / 4, 4 / 3)
 STRENGTH = 0.3
 HUE = 0.02
+PHOTOS = 10**6
 
 
-class Photos(Dataset):
-    def __init__(self, files, size, photos):
-        self.files, self.size, self.photos = files, size, photos
-
-    def __len__(self):
-        return self.photos
-
-    def __getitem__(self, number):
-        with Image.open(self.files[number % len(self.files)]) as image:
-            needed = math.ceil(self.size / math.sqrt(SCALE[0]))
-            image.draft("RGB", (needed, needed))
-            image = image.convert("RGB")
-        image = jitter(resized_crop(image, self.size))
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
-        return pixels, number % 2
+def load(path, size):
+    """A photo's square, RGB."""
+    with Image.open(path) as image:
+        needed = math.ceil(size / math.sqrt(SCALE[0]))
+        image.draft("RGB", (needed, needed))
+        image = image.convert("RGB")
+    return np.array(jitter(resized_crop(image, size)))
 
 
 def resized_crop(image, size):
@@ -77,26 +69,53 @@ def turn_hue(image, turn):
     return Image.merge("HSV", (Image.fromarray(turned), saturation, value)).convert("RGB")
 
 
+def torch_batches(files, size, workers, batch):
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+
+    class Photos(Dataset):
+        def __len__(self):
+            return PHOTOS
+
+        def __getitem__(self, number):
+            pixels = torch.from_numpy(load(files[number % len(files)], size))
+            return pixels.permute(2, 0, 1).contiguous(), number % 2
+
+    return iter(DataLoader(Photos(), batch, num_workers=workers, drop_last=True))
+
+
+def grain_batches(files, size, workers, batch):
+    import grain
+    from absl import flags
+
+    flags.FLAGS([sys.argv[0]])  # Grain's worker processes read absl's flags
+    photos = grain.MapDataset.range(PHOTOS).map(
+        lambda number: (load(files[number % len(files)], size), number % 2)
+    )
+    batches = photos.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8))
+    batches = batches.batch(batch, drop_remainder=True)
+    return iter(batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers)))
+
+
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("loader", choices=("torch", "grain"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     arguments = parser.parse_args()
-    photos = Photos(sorted(arguments.folder.iterdir()), arguments.size, 10**6)
-    loader = DataLoader(
-        photos, arguments.batch, shuffle=False, num_workers=arguments.workers, drop_last=True
-    )
-    batches = iter(loader)
+    open_loader = {"torch": torch_batches, "grain": grain_batches}[arguments.loader]
+    files = sorted(arguments.folder.iterdir())
+    batches = open_loader(files, arguments.size, arguments.workers, arguments.batch)
     # What was made while nothing was asked for does not count.
     for _ in range(2 * arguments.workers + 2):
         next(batches)
     start, seen = time.perf_counter(), 0
     while (seconds := time.perf_counter() - start) < arguments.seconds:
         seen += len(next(batches)[0])
-    print(json.dumps({"images_per_second": seen / seconds, "torch": torch.__version__}))
+    print(json.dumps({"images_per_second": seen / seconds}))
 
 
 if __name__ == "__main__":

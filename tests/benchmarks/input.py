@@ -3,7 +3,7 @@
     python -m tests.benchmarks.input [CATALOGUE ...] [--sizes 224 128 64]
 
 A catalogue is what `lookalike train` takes; none: the real photos that the tests use, where there
-are any. Synthetic photos of 1024 × 768 pixels come with them.
+are any. Synthetic photos come with them, as large as a shop's and as a listing's.
 
 - images/s: `TrainingBatches` for an accelerator: files are read and decoded, and what the device
   makes its squares from is laid out. Resizing and recolouring are the device's and not counted.
@@ -49,21 +49,23 @@ from trainer.progress import progress_bar
 BATCH = 64
 PHOTOS_PER_SET = 512
 CORES = os.cpu_count() or 1
+SYNTHETIC_SIZES = ((1024, 768), (500, 400))
 REAL_PHOTOS = Path(
     os.environ.get("LOOKALIKE_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
 )
 
 
-def synthetic_photos() -> list[bytes]:
-    """Shapes under smooth noise: JPEGs of the size of a shop's pictures, 1024 × 768."""
+def synthetic_photos(size: tuple[int, int]) -> list[bytes]:
+    """Shapes under smooth noise: JPEGs of so many pixels."""
     random = np.random.default_rng(0)
+    width, height = size
     photos = []
     for _ in range(PHOTOS_PER_SET // 8):
         coarse, fine = (
-            Image.fromarray(random.integers(0, 256, (rows, rows * 4 // 3, 3), dtype=np.uint8))
-            for rows in (6, 192)
+            Image.fromarray(random.integers(0, 256, (rows, rows * width // height, 3), np.uint8))
+            for rows in (6, height // 4)
         )
-        layers = (image.resize((1024, 768), Image.Resampling.BICUBIC) for image in (coarse, fine))
+        layers = (image.resize(size, Image.Resampling.BICUBIC) for image in (coarse, fine))
         file = BytesIO()
         Image.blend(*layers, 0.12).save(file, "JPEG", quality=90)
         photos.append(file.getvalue())
@@ -201,7 +203,8 @@ def main() -> None:
     real = (REAL_PHOTOS / f"{name}.tar" for name in ("luma", "clothing", "grocery"))
     paths = arguments.catalogues or [path for path in real if path.exists()]
     sets = {path.stem: catalogue_photos(path) for path in paths}
-    sets["synthetic 1024 × 768"] = synthetic_photos()
+    for width, height in SYNTHETIC_SIZES:
+        sets[f"synthetic {width} × {height}"] = synthetic_photos((width, height))
     rows: list[Row] = []
     with progress_bar("Measuring", len(sets) * len(arguments.sizes)) as bar:
         for name, photos in sets.items():

@@ -227,8 +227,8 @@ class TreeIndex:
         if left >= _DENSE_SHARE * self.rows:
             stretch = self.rows / left
             leaves_to_search = ceil(self.parameters.leaves_to_search * stretch)
-            # Without proposals the answer is as good, and takes longer: of 60,502 rows the recall of
-            # ten is 0.995 instead of 0.990.
+            # Without proposals the answer is as good, and takes longer: of 60,502 rows the recall
+            # of ten is 0.995 instead of 0.990.
             with suppress(Unavailable):
                 rows, _ = self.propose(vector, ceil(depth * stretch), leaves_to_search)
                 if allowed is not None:

@@ -2,8 +2,9 @@
 
 Figures of different papers and libraries bear one name and mean different things. Each convention
 here is written from its documentation, and a test holds it against values that the library gave, or
-for the papers against counting (tests/trainer/evaluation/*_values.json). What none of them fixes is the order of ties:
-each library leaves it to its sort, so that its figure is one of those between our two ends.
+for the papers against counting (tests/trainer/evaluation/*_values.json). What none of them fixes is
+the order of ties: each library leaves it to its sort, so that its figure is one of those between
+our two ends.
 """
 
 from collections.abc import Callable

@@ -52,14 +52,16 @@ def test_why_a_product_matched_is_asked_only_on_demand(found_page, witness):
     # Each product by itself, from where it stands among those found.
     found_page.keyboard.press("ArrowRight")
     expect(found_page.locator("#lightbox-position")).to_have_text(f"2 of {FOUND}")
-    expect(found_page.locator("#lightbox-product canvas")).to_be_visible()
+    # Which product comes second depends on the processor, and one of them has no photo here.
+    heated = found_page.locator("#lightbox-photo canvas")
+    expect(heated).to_be_visible()
     token = witness.asked[-1].pop("pageToken")
     assert token
     assert witness.asked[2:] == [{"pageSize": 1}, {"pageSize": 1, "explain": True}]
     assert witness.explained_products == cards(found_page).locator("h3").all_inner_texts()[:2]
     # And once.
     found_page.keyboard.press("ArrowLeft")
-    expect(found_page.locator("#lightbox-product canvas")).to_be_visible()
+    expect(heated).to_be_visible()
     assert len(witness.asked) == 4
 
 

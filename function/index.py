@@ -5,6 +5,7 @@ Every index folder has the vectors (`vectors.py`). A tree has, besides,
     search.json     how it is searched
     leaves.npy      [rows] int32, the leaf of each row
     centroids.npy   [leaves, dim] float32, the mean of each leaf
+    projection.npy  [dim, length] float32, if ScaNN's rows are shorter: x · projection
     scann_*, …      ScaNN's own files, by relative names, so that the folder can be moved
 
 ScaNN proposes rows by 4-bit scores, and the mapped vectors give these rows' own: so the vectors are
@@ -25,12 +26,13 @@ from numpy.typing import NDArray
 
 from .errors import ReleaseError, Unavailable
 from .manifest import INDEX, IndexKind
-from .proposer import OpenProposer, Proposer, ScannProposer
-from .vectors import StoredVectors, checked_array, open_vectors
+from .proposer import OpenProposer, ProjectedProposer, Proposer, ScannProposer
+from .vectors import StoredVectors, checked_array, mapped, open_vectors
 
 SEARCH = "search.json"
 LEAVES = "leaves.npy"
 CENTROIDS = "centroids.npy"
+PROJECTION = "projection.npy"
 
 # A leaf holds rows / leaves vectors on average; reading four times the leaves that the candidates
 # would fill keeps small or distant leaves from leaving them short.
@@ -149,11 +151,19 @@ def open_tree(
     if not 0 <= leaf_of_row.min() <= leaf_of_row.max() < search.leaves:
         raise ReleaseError(f"{INDEX}/{LEAVES}: expected numbers below {search.leaves}.")
     proposer = open_proposer(folder)
+    if (folder / PROJECTION).exists():
+        proposer = ProjectedProposer(proposer, _projection(folder / PROJECTION, vectors.dim))
     if proposer.rows != vectors.rows:
         raise ReleaseError(
             f"{INDEX}: expected {vectors.rows} rows, as the vectors; found {proposer.rows}."
         )
     return TreeIndex(proposer, vectors, leaf_of_row, centroids, search)
+
+
+def _projection(path: Path, dim: int) -> NDArray[np.float32]:
+    array = mapped(path)
+    length = array.shape[1] if array.ndim == 2 else 0
+    return checked_array(path, (dim, min(length, dim)), np.float32)
 
 
 class NumpyIndex:

@@ -71,6 +71,8 @@ class IndexSetting:
         ms: of one query, alone; the median.
         megabytes: files that a function holds or maps, or the database's tables and indexes.
         ef_search: candidates that a search of a graph keeps, at the least; 0 where there is none.
+        tree_dim: numbers that the tree knows each row by: its own, or fewer that keep the order; 0
+            where there is no tree, or nobody asked.
     """
 
     kind: IndexKind
@@ -82,6 +84,7 @@ class IndexSetting:
     ms: float
     megabytes: float
     ef_search: int = 0
+    tree_dim: int = 0
 
 
 @dataclass(frozen=True)

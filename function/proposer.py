@@ -93,6 +93,23 @@ class ScannProposer:
         return found[valid].astype(np.int64), scores[valid]
 
 
+class ProjectedProposer:
+    """A `Proposer` that knows the rows by fewer numbers each.
+
+    Args:
+        proposer: of the projected rows.
+        projection: float32 [dim, length]; rows and queries are multiplied by it.
+    """
+
+    def __init__(self, proposer: Proposer, projection: NDArray[np.float32]) -> None:
+        self._proposer = proposer
+        self._projection = projection
+        self.rows = proposer.rows
+
+    def propose(self, vector: NDArray[np.float32], depth: int, leaves: int) -> Proposals:
+        return self._proposer.propose(vector @ self._projection, depth, leaves)
+
+
 def _load_scann(folder: Path) -> Any:
     from scann.scann_ops.py import scann_ops_pybind
 

@@ -89,8 +89,7 @@ def save_vectors(vectors: NDArray[np.float32], folder: Path, row_type: RowType) 
         np.save(folder / DATASET, vectors)
         return
     largest = np.iinfo(row_type).max
-    normal = np.random.default_rng(0).normal(size=(vectors.shape[1],) * 2)
-    rotation = np.linalg.qr(normal)[0].astype(np.float32)
+    rotation = random_rotation(vectors.shape[1])
     data = np.lib.format.open_memmap(folder / DATASET, "w+", row_type, vectors.shape)
     scales = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), _BLOCK):
@@ -102,6 +101,12 @@ def save_vectors(vectors: NDArray[np.float32], folder: Path, row_type: RowType) 
     data.flush()
     np.save(folder / SCALES, scales)
     np.save(folder / ROTATION, rotation)
+
+
+def random_rotation(dim: int) -> NDArray[np.float32]:
+    """Return an orthogonal matrix [dim, dim], always the same one for a dim."""
+    normal = np.random.default_rng(0).normal(size=(dim, dim))
+    return np.linalg.qr(normal)[0].astype(np.float32)
 
 
 def open_vectors(folder: Path) -> StoredVectors:

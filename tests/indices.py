@@ -30,10 +30,11 @@ def write_tree(
     leaves_to_search: int,
     reorder: int,
     row_type: RowType = "float32",
+    projection: NDArray[np.float32] | None = None,
 ) -> None:
     """Write a tree over unit vectors into a new folder."""
     write_exact(vectors, folder, row_type=row_type)
-    leaves = build_tree(vectors, folder)
+    leaves = build_tree(vectors, folder, projection).leaves
     ApproximateSearch(leaves, min(leaves, leaves_to_search), reorder).save(folder)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import function.index as module
 from function.errors import ReleaseError
 from function.index import Index, NumpyIndex, TreeIndex, open_index
-from function.vectors import StoredVectors
+from function.vectors import StoredVectors, random_rotation
 from tests.indices import write_exact, write_tree
 from trainer.release.indexing import build_index
 
@@ -275,6 +275,53 @@ def test_arrays_that_do_not_fit_are_named(
     shutil.copytree(built / "scann", folder)
     np.save(folder / name, array)
     with pytest.raises(ReleaseError, match=message):
+        open_index(folder, "scann")
+
+
+@pytest.fixture(scope="module")
+def shortened(tmp_path_factory: pytest.TempPathFactory) -> tuple[NDArray[np.float32], Path]:
+    """Vectors of 64 numbers along 32 directions, and a tree that knows them by 32."""
+    folder = tmp_path_factory.mktemp("shortened") / "scann"
+    turned = random_rotation(64)[:32]
+    vectors = clustered(ROWS) @ turned
+    projection = np.ascontiguousarray(turned.T)
+    write_tree(vectors, folder, leaves_to_search=150, reorder=100, projection=projection)
+    return vectors, folder
+
+
+def test_a_tree_of_fewer_numbers_is_asked_by_whole_vectors(
+    shortened: tuple[NDArray[np.float32], Path], built: Path
+) -> None:
+    whole, folder = shortened
+    index = open_index(folder, "scann")
+    assert (index.rows, index.dim) == whole.shape
+    shares = []
+    for query in clustered(40, seed=1) @ random_rotation(64)[:32]:
+        rows, scores = index.search(query, 10)
+        np.testing.assert_allclose(scores, whole[rows] @ query, atol=1e-5)
+        shares.append(len(set(rows) & set(np.argsort(-(whole @ query))[:10])) / 10)
+    assert np.mean(shares) >= 0.95
+    sizes = [(path / "hashed_dataset.npy").stat().st_size for path in (folder, built / "scann")]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((63, 32), np.float32),
+        np.zeros((64, 65), np.float32),
+        np.zeros(64, np.float32),
+        np.zeros((64, 32), np.float64),
+        np.array([{}]),
+    ],
+)
+def test_a_projection_that_does_not_fit_is_a_release_error(
+    shortened: tuple[NDArray[np.float32], Path], tmp_path: Path, array: NDArray[np.generic]
+) -> None:
+    folder = tmp_path / "moved"
+    shutil.copytree(shortened[1], folder)
+    np.save(folder / "projection.npy", array, allow_pickle=array.dtype == object)
+    with pytest.raises(ReleaseError, match=r"projection\.npy|index of kind scann"):
         open_index(folder, "scann")
 
 

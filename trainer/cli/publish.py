@@ -270,6 +270,7 @@ def _described(setting: "IndexSetting") -> str:
             f"{setting.megabytes:,.1f} MB there"
         )
     return (
-        f"a tree, {setting.leaves_to_search} of {setting.leaves} leaves read, {setting.reorder} "
+        f"a tree of {setting.tree_dim} numbers a row, {setting.leaves_to_search} of "
+        f"{setting.leaves} leaves read, {setting.reorder} "
         f"reordered in {setting.row_type}, {setting.megabytes:,.1f} MB"
     )

@@ -5,7 +5,8 @@ Each step serves the same queries a little more as the function does, and is cha
     trained       the network's float32 vectors, exact search
     export        the release's program and its vectors, exact search
                   (as the index keeps them: float32, or rounded to int16 or int8)
-    quantisation  the index's quantised scores over all leaves, without reordering
+    quantisation  the index's quantised scores over all leaves, without reordering: of the rows as
+                  its tree knows them, which may be by fewer numbers
     pruning       as many leaves as the release searches
     reordering    the best scores computed again from the vectors: what is served
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int
 
-from function.index import CENTROIDS, LEAVES, ApproximateSearch, open_tree
+from function.index import CENTROIDS, LEAVES, PROJECTION, ApproximateSearch, open_tree
 from function.manifest import IndexSetting, RowType
 from function.vectors import open_vectors, save_vectors
 from trainer.progress import console, progress_bar
+from trainer.release.projection import Projection, project
 from trainer.release.tuning import (
     Probe,
     Queries,
@@ -62,6 +63,21 @@ class BuiltIndex:
     curve: tuple[IndexSetting, ...]
 
 
+@dataclass(frozen=True)
+class BuiltTree:
+    """A tree that was written.
+
+    Attributes:
+        folder: where.
+        leaves: how many it has.
+        dim: numbers that it knows each row by.
+    """
+
+    folder: Path
+    leaves: int
+    dim: int
+
+
 def build_index(
     vectors: Vectors,
     folder: Path,
@@ -76,9 +92,10 @@ def build_index(
     Exact up to `exact_rows` rows, and wherever ScaNN has no package. Above, a tree whose rows lie
     in two leaves each (Sun et al., "SOAR: Improved Indexing for Approximate Nearest Neighbor
     Search", NeurIPS 2023) with anisotropic 4-bit quantisation (Guo et al., "Accelerating
-    Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020) is built once, and
-    searched with more and more leaves, reordered rows and types of these until it reaches the
-    recall; of the settings that do, exact search among them, one of the fastest is kept.
+    Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020) is built once, over as
+    few numbers of each row as `projection.project` finds enough, and searched with more and more
+    leaves, reordered rows and types of these until it reaches the recall; of the settings that do,
+    exact search among them, one of the fastest is kept.
 
     Args:
         vectors: of the catalogue.
@@ -100,13 +117,15 @@ def build_index(
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         tree = Path(scratch) / "tree"
         tree.mkdir()
+        with console.status("Looking for the numbers that the index's tree needs…"):
+            projection = project(probe, recall)
         with console.status("Building the index's tree…"):
-            leaves = build_tree(vectors, tree)
+            built = build_tree(vectors, tree, projection)
         rows: dict[RowType, Path] = {"float32": folder}
         curve: list[IndexSetting] = []
         if setting is not None:
             _add_rows(rows, vectors, Path(scratch), (setting.row_type,))
-            curve = [_measured_again(tree, leaves, rows[setting.row_type], probe, setting)]
+            curve = [_measured_again(built, rows[setting.row_type], probe, setting)]
         if not curve or curve[0].recall_at_10 < recall:
             if curve:
                 console.print(
@@ -114,7 +133,7 @@ def build_index(
                     f"{recall:g} are wanted: it is tuned anew."
                 )
             _add_rows(rows, vectors, Path(scratch), _INTEGER_TYPES)
-            curve = [exact, *_measured(tree, leaves, rows, probe, recall)]
+            curve = [exact, *_measured(built, rows, probe, recall)]
         chosen = choose(curve, recall)
         if chosen.kind == "scann":
             for path in tree.iterdir():
@@ -137,41 +156,44 @@ def _add_rows(
 
 
 def _measured_again(
-    tree: Path, leaves: int, rows: Path, probe: Probe, setting: IndexSetting
+    tree: BuiltTree, rows: Path, probe: Probe, setting: IndexSetting
 ) -> IndexSetting:
     """Measure a setting over another tree, with the folder that holds the rows in its type."""
-    parameters = ApproximateSearch(leaves, min(leaves, setting.leaves_to_search), setting.reorder)
-    index = open_tree(tree, open_vectors(rows), parameters)
+    leaves = min(tree.leaves, setting.leaves_to_search)
+    parameters = ApproximateSearch(tree.leaves, leaves, setting.reorder)
+    index = open_tree(tree.folder, open_vectors(rows), parameters)
     # Maps the pages, so that the figures are not charged for it.
     probe.measure([index])
     ((found, ms),) = probe.measure([index])
     return replace(
         setting,
-        leaves=leaves,
-        leaves_to_search=parameters.leaves_to_search,
+        leaves=tree.leaves,
+        leaves_to_search=leaves,
         recall_at_10=found,
         ms=ms,
-        megabytes=megabytes(tree) + megabytes(rows),
+        megabytes=megabytes(tree.folder) + megabytes(rows),
+        tree_dim=tree.dim,
     )
 
 
 def _measured(
-    tree: Path, leaves: int, rows: Mapping[RowType, Path], probe: Probe, recall: float
+    tree: BuiltTree, rows: Mapping[RowType, Path], probe: Probe, recall: float
 ) -> list[IndexSetting]:
     """Measure the tree over each type of its rows, with the folders that hold them."""
-    first = open_tree(tree, open_vectors(rows["float32"]), ApproximateSearch(leaves, 1, 1))
+    parameters = ApproximateSearch(tree.leaves, 1, 1)
+    first = open_tree(tree.folder, open_vectors(rows["float32"]), parameters)
     trees = {
         row_type: (
             first.varied(vectors=open_vectors(folder)),
-            megabytes(tree) + megabytes(folder),
+            megabytes(tree.folder) + megabytes(folder),
         )
         for row_type, folder in rows.items()
     }
     settings: list[IndexSetting] = []
-    steps = most_steps(leaves)
+    steps = most_steps(tree.leaves)
     with progress_bar("Tuning the index", steps) as bar:
         for step in tree_settings(trees, probe, recall):
-            settings += step
+            settings += (replace(setting, tree_dim=tree.dim) for setting in step)
             steps -= 1
             bar.advance(
                 note=", ".join(
@@ -183,18 +205,23 @@ def _measured(
     return settings
 
 
-def build_tree(vectors: Vectors, folder: Path) -> int:
+def build_tree(vectors: Vectors, folder: Path, projection: Projection | None = None) -> BuiltTree:
     """Write a tree of unit vectors into an existing folder.
 
-    Returns:
-        The number of its leaves; the vectors and how it is searched are still to be written.
+    The vectors and how it is searched are still to be written.
+
+    Args:
+        vectors: unit vectors.
+        folder: existing; it may hold the vectors.
+        projection: to the numbers that the tree knows the rows by; None: all of them.
     """
     from scann.scann_ops.py import scann_ops_pybind
 
     rows = len(vectors)
     leaves = max(1, round(_LEAVES_PER_ROOT * sqrt(rows)))
     sample = min(rows, _TRAINING_SAMPLE)
-    builder: Any = scann_ops_pybind.builder(vectors, 10, "dot_product")
+    known = vectors if projection is None else vectors @ projection
+    builder: Any = scann_ops_pybind.builder(known, 10, "dot_product")
     searcher = (
         builder.tree(leaves, leaves, training_sample_size=sample, soar_lambda=_SOAR_LAMBDA)
         .score_ah(2, anisotropic_quantization_threshold=0.2, training_sample_size=sample)
@@ -207,7 +234,9 @@ def build_tree(vectors: Vectors, folder: Path) -> int:
     leaves = int(tokens.max()) + 1
     np.save(folder / LEAVES, tokens)
     np.save(folder / CENTROIDS, _means(vectors, tokens, leaves))
-    return leaves
+    if projection is not None:
+        np.save(folder / PROJECTION, projection)
+    return BuiltTree(folder, leaves, known.shape[1])
 
 
 def _means(

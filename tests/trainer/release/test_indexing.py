@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.index import NumpyIndex, TreeIndex, open_index
+from function.index import PROJECTION, NumpyIndex, TreeIndex, open_index
 from function.manifest import IndexSetting
 from function.vectors import open_vectors
 from trainer.release.indexing import BuiltIndex, build_index
@@ -65,6 +65,7 @@ def test_a_tree_reaches_the_recall_it_is_tuned_for_on_queries_it_was_not_tuned_w
     assert built.target_recall_at_10 == 0.9
     assert built.chosen in built.curve
     assert built.chosen.recall_at_10 >= 0.9
+    assert built.chosen.tree_dim == 32
     index = open_index(folder, "scann")
     assert isinstance(index, TreeIndex)
     ((others, _),) = Probe.of(vectors, clustered(300, 3)).measure([index])
@@ -100,6 +101,20 @@ def test_the_curve_has_exact_search_and_every_type_of_rows_until_it_is_good_enou
         assert leaves == sorted(set(leaves))
         assert all(setting.recall_at_10 < 0.9 for setting in climbed[:-1])
     assert all(setting.ms > 0 for setting in curve)
+
+
+def test_the_tree_knows_rows_of_few_directions_by_as_few_numbers(tmp_path: Path) -> None:
+    turned = np.linalg.qr(np.random.default_rng(3).normal(size=(128, 128)))[0][:32]
+    rows, queries = (unit(clustered(count, seed) @ turned) for count, seed in ((3000, 1), (300, 2)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.release.indexing.choose", fastest_tree)
+        built = build_index(rows, tmp_path, recall=0.9, queries=queries, exact_rows=10)
+    assert built.chosen.tree_dim == 32
+    assert {setting.tree_dim for setting in built.curve if setting.kind == "scann"} == {32}
+    assert built.curve[0].tree_dim == 0
+    assert np.load(tmp_path / PROJECTION).shape == (128, 32)
+    ((recall, _),) = Probe.of(rows, queries).measure([open_index(tmp_path, "scann")])
+    assert recall == pytest.approx(built.chosen.recall_at_10, abs=0.005)
 
 
 def test_without_scann_the_plain_vectors_are_written(

@@ -1,10 +1,11 @@
 """More and more clients at once: answers a second must not fall past their peak.
 
-    python -m tests.benchmarks.overload [--root ROOT] [--running N] [--waiting N] [--pause 0.1]
+    python -m tests.benchmarks.overload [--root ROOT] [--running N] [--waiting N] [--pause SECONDS]
 
 Clients post different photos of 1024×768 as fast as they are answered, and one that is refused
-tries again after a tenth of a second, ten times sooner than it is told to; with `--pause 0` at
-once, the worst that clients can do. They share the machine with the server. Limit of the same run:
+tries again when it is told to, as `lookalike.js` does; with `--pause 0.1` ten times sooner, with
+`--pause 0` at once, the worst that clients can do. They share the machine with the server. Limit of
+the same run:
 an answer should take no longer than all who may compute and wait with it, (running + waiting) ÷
 answers a second.
 """
@@ -26,8 +27,15 @@ CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 PHOTOS = 64
 
 
-def flood(port: int, photos: Sequence[bytes], clients: int, seconds: float, pause: float) -> Row:
-    """Post without a rest; RuntimeError for any answer but 200 and 429."""
+def flood(
+    port: int, photos: Sequence[bytes], clients: int, seconds: float, pause: float | None
+) -> Row:
+    """Post without a rest; RuntimeError for any answer but 200 and 429.
+
+    Args:
+        port, photos, clients, seconds: where, what, from how many at once, how long.
+        pause: seconds after a refusal; None: as many as `Retry-After` says.
+    """
     end = time.perf_counter() + seconds
 
     def client(first: int) -> tuple[list[float], int]:
@@ -45,7 +53,7 @@ def flood(port: int, photos: Sequence[bytes], clients: int, seconds: float, paus
                 answered.append(time.perf_counter() - start)
             elif response.status == http.HTTPStatus.TOO_MANY_REQUESTS:
                 refused += 1
-                time.sleep(pause)
+                time.sleep(float(response.headers["Retry-After"]) if pause is None else pause)
             else:
                 raise RuntimeError(f"expected 200 or 429; found {response.status}")
         connection.close()
@@ -76,7 +84,7 @@ def main() -> None:
     parser.add_argument("--running", help="searches that compute at once; else the default")
     parser.add_argument("--waiting", help="searches that wait; else the default")
     parser.add_argument("--root", default="", help="a release's; else the benchmarks' own shop")
-    parser.add_argument("--pause", type=float, default=0.1, help="seconds, after a refusal")
+    parser.add_argument("--pause", type=float, help="seconds after a refusal; else as it says")
     arguments = parser.parse_args()
     shop = open_shop()
     photos = shop.query_photos((1024, 768), PHOTOS)

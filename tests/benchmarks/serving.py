@@ -10,8 +10,9 @@ different ones of 1024×768 and of 12 megapixels. The clients share the machine 
 - ONNX Runtime: FastAPI under uvicorn, Pillow, hnswlib.
 
 Cold start is from the start of the process to the first answer; memory is what the processes alone
-hold, and their share of what they hold together (PSS), after the load; files that a release brings
-to a disk in memory count too. "Alone" is decoding and network, called in this process.
+hold, and their share of what they hold together (PSS), after the load. From a bucket, the files of
+a release count too, for they may lie on a disk in memory: whole, and their mapped pages not again.
+"Alone" is decoding and network, called in this process.
 """
 
 import argparse
@@ -151,17 +152,36 @@ def cold_start(server: Server, photo: bytes, starts: int) -> float:
     return median(seconds)
 
 
-def memory_mb(process: int) -> float:
-    """Of a process and its children, each share of what several hold counted once."""
+def memory_mb(process: int, *, apart_from: Path | None = None) -> float:
+    """Of a process and its children, each share of what several hold counted once.
+
+    Args:
+        process: its number.
+        apart_from: whose files' mapped pages are not counted.
+    """
     ids, total = [process], 0
     for one in ids:
         # A child may end meanwhile.
         with suppress(FileNotFoundError, ProcessLookupError):
             children = Path(f"/proc/{one}/task/{one}/children").read_text()
             ids += map(int, children.split())
-            lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            total += sum(
+                size
+                for path, size in _mappings(one)
+                if apart_from is None or not path.is_relative_to(apart_from)
+            )
     return total / 1e3
+
+
+def _mappings(process: int) -> Iterator[tuple[Path, int]]:
+    """What a process maps, and its share of each mapping's pages in kB."""
+    path = Path()
+    for line in Path(f"/proc/{process}/smaps").read_text().splitlines():
+        name, *values = line.split(maxsplit=5)
+        if name == "Pss:":
+            yield path, int(values[0])
+        elif not name.endswith(":"):
+            path = Path(values[4] if len(values) > 4 else "")
 
 
 def measure(
@@ -209,7 +229,7 @@ def from_gcs(here: Path, photo: bytes, starts: int, scratch: Path) -> Row:
                 load(port, [photo], 4, 2.0)
                 seconds.append(taken)
                 size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) / 1e6
-                memory.append(memory_mb(process) + size)
+                memory.append(memory_mb(process, apart_from=cache) + size)
         for name in ("STORAGE_EMULATOR_HOST", "TENSORSTORE_GCS_HTTP_URL"):
             del os.environ[name]
     return {

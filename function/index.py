@@ -5,7 +5,7 @@ Every index folder has the vectors (`vectors.py`). A tree has, besides,
     search.json     how it is searched
     leaves.npy      [rows] int32, the leaf of each row
     centroids.npy   [leaves, dim] float32, the mean of each leaf
-    projection.npy  [dim, length] float32, if ScaNN's rows are shorter: x · projection
+    projection.npy  [dim, tree_dim] float32, if ScaNN's rows x · projection are shorter
     scann_*, …      ScaNN's own files, by relative names, so that the folder can be moved
 
 ScaNN proposes rows by 4-bit scores, and the mapped vectors give these rows' own: so the vectors are
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from .errors import ReleaseError, Unavailable
 from .manifest import INDEX, IndexKind
 from .proposer import OpenProposer, ProjectedProposer, Proposer, ScannProposer
-from .vectors import StoredVectors, checked_array, mapped, open_vectors
+from .vectors import StoredVectors, checked_array, open_vectors
 
 SEARCH = "search.json"
 LEAVES = "leaves.npy"
@@ -100,11 +100,14 @@ class ApproximateSearch:
         leaves: clusters in the tree.
         leaves_to_search: clusters whose vectors are scored for a query.
         reorder: best quantised scores that are computed again from the vectors.
+        tree_dim: numbers that the tree knows each row by; 0: of an older release, whose trees know
+            all of them.
     """
 
     leaves: int
     leaves_to_search: int
     reorder: int
+    tree_dim: int = 0
 
     def save(self, folder: Path) -> None:
         """Write it beside the index."""
@@ -150,20 +153,18 @@ def open_tree(
     centroids = checked_array(folder / CENTROIDS, (search.leaves, vectors.dim), np.float32)
     if not 0 <= leaf_of_row.min() <= leaf_of_row.max() < search.leaves:
         raise ReleaseError(f"{INDEX}/{LEAVES}: expected numbers below {search.leaves}.")
+    projection = None
+    if search.tree_dim not in (0, vectors.dim):
+        shape = (vectors.dim, search.tree_dim)
+        projection = checked_array(folder / PROJECTION, shape, np.float32)
     proposer = open_proposer(folder)
-    if (folder / PROJECTION).exists():
-        proposer = ProjectedProposer(proposer, _projection(folder / PROJECTION, vectors.dim))
+    if projection is not None:
+        proposer = ProjectedProposer(proposer, projection)
     if proposer.rows != vectors.rows:
         raise ReleaseError(
             f"{INDEX}: expected {vectors.rows} rows, as the vectors; found {proposer.rows}."
         )
     return TreeIndex(proposer, vectors, leaf_of_row, centroids, search)
-
-
-def _projection(path: Path, dim: int) -> NDArray[np.float32]:
-    array = mapped(path)
-    length = array.shape[1] if array.ndim == 2 else 0
-    return checked_array(path, (dim, min(length, dim)), np.float32)
 
 
 class NumpyIndex:

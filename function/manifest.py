@@ -71,8 +71,8 @@ class IndexSetting:
         ms: of one query, alone; the median.
         megabytes: files that a function holds or maps, or the database's tables and indexes.
         ef_search: candidates that a search of a graph keeps, at the least; 0 where there is none.
-        tree_dim: numbers that the tree knows each row by: its own, or fewer that keep the order; 0
-            where there is no tree, or nobody asked.
+        tree_dim: numbers that the tree knows each row by: as many as it has, or fewer; 0 where
+            there is no tree, and in releases from before this was said.
     """
 
     kind: IndexKind

@@ -50,7 +50,7 @@ class Proposer(Protocol):
         """Find rows by their quantised scores alone.
 
         Args:
-            vector: unit vector [dim].
+            vector: float32, as long as the rows that it knows.
             depth: how many rows, at most all.
             leaves: clusters to look in, at most all.
 
@@ -98,7 +98,7 @@ class ProjectedProposer:
 
     Args:
         proposer: of the projected rows.
-        projection: float32 [dim, length]; rows and queries are multiplied by it.
+        projection: float32 [dim, length]; vectors of length dim are multiplied by it.
     """
 
     def __init__(self, proposer: Proposer, projection: NDArray[np.float32]) -> None:

@@ -1,6 +1,6 @@
 """From nearest rows to products: one place for each product, in an order that pages can share.
 
-A ranking is made in stages: the first looks for 11 products, and each that follows looks for more,
+A ranking is made in stages: the first looks for 13 products, and each that follows looks for more,
 keeps what was found before and adds what is new to it. So a longer ranking always begins with the
 shorter one, whatever an approximate index finds when it is asked for more, and pages of any size
 are cuts of the same list. A product that only a later stage finds comes after those of the stages
@@ -19,10 +19,10 @@ from .vector_index import Hits, Searchable
 # How deep a ranking goes, in products.
 DEPTH = 500
 
-# Products that each stage looks for: enough to tell of a page of ten, of 25, or of the largest,
-# whether another follows. Of 200,000 photos, eight of each product, ten products take two thirds of
-# the time of 25, and a third of a hundred's.
-_STAGES = (11, 26, 101, DEPTH)
+# Products that each stage looks for: enough to tell of a page of twelve, as the demo page's, of 25,
+# or of the largest, whether another follows. Of 200,000 photos, eight of each product, the first
+# takes two thirds of the time of 26, and a third of 101's.
+_STAGES = (13, 26, 101, DEPTH)
 
 # Rows asked for at first, for each product wanted: photos of the average product, and some more.
 # With 15,143 products of four photos each that filled every stage at once, for 100 of 100 queries.

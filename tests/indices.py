@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from function.catalog import ImageRow, Product
 from function.file_index import FileIndex
-from function.index import ApproximateSearch
 from function.manifest import RowType
 from function.vector_index import Entry
 from function.vectors import save_vectors
@@ -34,8 +33,8 @@ def write_tree(
 ) -> None:
     """Write a tree over unit vectors into a new folder."""
     write_exact(vectors, folder, row_type=row_type)
-    leaves = build_tree(vectors, folder, projection).leaves
-    ApproximateSearch(leaves, min(leaves, leaves_to_search), reorder).save(folder)
+    tree = build_tree(vectors, folder, projection)
+    tree.searched(min(tree.leaves, leaves_to_search), reorder).save(folder)
 
 
 def photo_index(vectors: NDArray[np.float32]) -> FileIndex:

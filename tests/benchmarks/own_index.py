@@ -11,12 +11,13 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from function.index import ApproximateSearch, TreeIndex, open_index
+from function.index import TreeIndex, open_index
 from tests.benchmarks.peers.asking import K, resident_mb, timed
 
 
@@ -35,7 +36,7 @@ def measure(
     for setting in settings:
         asked = index
         if isinstance(index, TreeIndex) and setting:
-            asked = index.varied(ApproximateSearch(index.parameters.leaves, **setting))
+            asked = index.varied(replace(index.parameters, **setting))
         found, ms, rate = timed(lambda query, asked=asked: asked.search(query, K)[0], queries)
         rows.append(found)
         times.append({"ms": ms, "queries/s": rate})

@@ -156,6 +156,6 @@ def test_pages_through_the_graph_are_cuts_of_one_list(
             whole = rank_products(world.index, query, 500, allowed=allowed)
             assert len(whole) == 500
             assert len({item.product for item in whole}) == 500
-            for depth in (10, 26, 101, 300):
+            for depth in (10, 13, 26, 101, 300):
                 assert rank_products(world.index, query, depth, allowed=allowed) == whole[:depth]
     assert world.index.allowed(EVERYTHING) is None

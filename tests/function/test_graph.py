@@ -106,7 +106,7 @@ def test_pages_are_cuts_of_one_list(index: PostgresIndex) -> None:
         for query in ASKING[:3]:
             whole = rank_products(index, query, 500, allowed=allowed)
             assert len({item.product for item in whole}) == 500
-            for depth in (10, 26, 101, 300):
+            for depth in (10, 13, 26, 101, 300):
                 assert rank_products(index, query, depth, allowed=allowed) == whole[:depth]
 
 

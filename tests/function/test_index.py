@@ -1,6 +1,7 @@
 """Nearest rows, from a tree and from NumPy alike, of all row types."""
 
 import itertools
+import json
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -305,22 +306,40 @@ def test_a_tree_of_fewer_numbers_is_asked_by_whole_vectors(
     assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
 
 
+def test_a_tree_of_an_older_release_knows_whole_rows(
+    built: Path, vectors: NDArray[np.float32], tmp_path: Path
+) -> None:
+    folder = tmp_path / "moved"
+    shutil.copytree(built / "scann", folder)
+    search = json.loads((folder / "search.json").read_text())
+    assert search.pop("tree_dim") == vectors.shape[1]
+    (folder / "search.json").write_text(json.dumps(search))
+    index, today = open_index(folder, "scann"), open_index(built / "scann", "scann")
+    for query in clustered(10, seed=1):
+        np.testing.assert_array_equal(index.search(query, 10), today.search(query, 10))
+
+
 @pytest.mark.parametrize(
     "array",
     [
+        None,
         np.zeros((63, 32), np.float32),
-        np.zeros((64, 65), np.float32),
+        np.zeros((64, 31), np.float32),
+        np.zeros((64, 0), np.float32),
         np.zeros(64, np.float32),
         np.zeros((64, 32), np.float64),
         np.array([{}]),
     ],
 )
 def test_a_projection_that_does_not_fit_is_a_release_error(
-    shortened: tuple[NDArray[np.float32], Path], tmp_path: Path, array: NDArray[np.generic]
+    shortened: tuple[NDArray[np.float32], Path], tmp_path: Path, array: NDArray[np.generic] | None
 ) -> None:
     folder = tmp_path / "moved"
     shutil.copytree(shortened[1], folder)
-    np.save(folder / "projection.npy", array, allow_pickle=array.dtype == object)
+    if array is None:
+        (folder / "projection.npy").unlink()
+    else:
+        np.save(folder / "projection.npy", array, allow_pickle=array.dtype == object)
     with pytest.raises(ReleaseError, match=r"projection\.npy|index of kind scann"):
         open_index(folder, "scann")
 

@@ -26,6 +26,7 @@ from tests.server import RunningFunction, run_function
 from tests.successors import add_successor, point_at
 from tests.waiting import eventually
 from trainer.data.catalog import open_catalog
+from trainer.release.projection import projection_to
 from trainer.release.publish import publish
 
 pytestmark = needs_proc
@@ -42,7 +43,8 @@ def plant_a_tree(folder: Path) -> None:
     assert exact.rows == PRODUCTS * VIEWS
     vectors = exact.vectors(np.arange(exact.rows))
     shutil.rmtree(index)
-    write_tree(vectors, index, leaves_to_search=3, reorder=exact.rows)
+    shorter = projection_to(vectors, exact.dim // 2)
+    write_tree(vectors, index, leaves_to_search=3, reorder=exact.rows, projection=shorter)
     manifest = parse_manifest((folder / MANIFEST).read_bytes())
     kept = [name for name in manifest.files if not name.startswith(f"{INDEX}/")]
     names = kept + [str(path.relative_to(folder)) for path in index.iterdir()]

@@ -16,7 +16,7 @@ from function.index import CENTROIDS, LEAVES, PROJECTION, ApproximateSearch, ope
 from function.manifest import IndexSetting, RowType
 from function.vectors import open_vectors, save_vectors
 from trainer.progress import console, progress_bar
-from trainer.release.projection import Projection, project
+from trainer.release.projection import Projection, projection_to, projections
 from trainer.release.tuning import (
     Probe,
     Queries,
@@ -77,6 +77,10 @@ class BuiltTree:
     leaves: int
     dim: int
 
+    def searched(self, leaves_to_search: int, reorder: int) -> ApproximateSearch:
+        """Say how it is searched."""
+        return ApproximateSearch(self.leaves, leaves_to_search, reorder, self.dim)
+
 
 def build_index(
     vectors: Vectors,
@@ -92,10 +96,11 @@ def build_index(
     Exact up to `exact_rows` rows, and wherever ScaNN has no package. Above, a tree whose rows lie
     in two leaves each (Sun et al., "SOAR: Improved Indexing for Approximate Nearest Neighbor
     Search", NeurIPS 2023) with anisotropic 4-bit quantisation (Guo et al., "Accelerating
-    Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020) is built once, over as
-    few numbers of each row as `projection.project` finds enough, and searched with more and more
+    Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020) is built over as few
+    numbers of each row as `projection.projections` finds enough, and searched with more and more
     leaves, reordered rows and types of these until it reaches the recall; of the settings that do,
-    exact search among them, one of the fastest is kept.
+    exact search among them, one of the fastest is kept. Where none does, a tree of more numbers
+    follows.
 
     Args:
         vectors: of the catalogue.
@@ -115,17 +120,12 @@ def build_index(
     if few or find_spec("scann") is None:
         return BuiltIndex(recall, exact, (exact,))
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        tree = Path(scratch) / "tree"
-        tree.mkdir()
-        with console.status("Looking for the numbers that the index's tree needs…"):
-            projection = project(probe, recall)
-        with console.status("Building the index's tree…"):
-            built = build_tree(vectors, tree, projection)
         rows: dict[RowType, Path] = {"float32": folder}
         curve: list[IndexSetting] = []
         if setting is not None:
             _add_rows(rows, vectors, Path(scratch), (setting.row_type,))
-            curve = [_measured_again(built, rows[setting.row_type], probe, setting)]
+            tree = _built(vectors, Path(scratch), _projection_of(setting, vectors))
+            curve = [_measured_again(tree, rows[setting.row_type], probe, setting)]
         if not curve or curve[0].recall_at_10 < recall:
             if curve:
                 console.print(
@@ -133,15 +133,33 @@ def build_index(
                     f"{recall:g} are wanted: it is tuned anew."
                 )
             _add_rows(rows, vectors, Path(scratch), _INTEGER_TYPES)
-            curve = [exact, *_measured(built, rows, probe, recall)]
+            curve = [exact]
+            for projection in projections(probe, recall):
+                tree = _built(vectors, Path(scratch), projection)
+                measured = _measured(tree, rows, probe, recall)
+                curve += measured
+                if any(setting.recall_at_10 >= recall for setting in measured):
+                    break
         chosen = choose(curve, recall)
         if chosen.kind == "scann":
-            for path in tree.iterdir():
+            for path in tree.folder.iterdir():
                 path.rename(folder / path.name)
             for path in rows[chosen.row_type].iterdir():
                 path.replace(folder / path.name)
-            ApproximateSearch(chosen.leaves, chosen.leaves_to_search, chosen.reorder).save(folder)
+            tree.searched(chosen.leaves_to_search, chosen.reorder).save(folder)
     return BuiltIndex(recall, chosen, tuple(curve))
+
+
+def _built(vectors: Vectors, scratch: Path, projection: Projection | None) -> BuiltTree:
+    """Build a tree in a new folder."""
+    with console.status("Building the index's tree…"):
+        return build_tree(vectors, Path(tempfile.mkdtemp(dir=scratch)), projection)
+
+
+def _projection_of(setting: IndexSetting, vectors: Vectors) -> Projection | None:
+    """Return the projection of rows to as many numbers as a setting's tree has."""
+    is_shorter = 0 < setting.tree_dim < vectors.shape[1]
+    return projection_to(vectors, setting.tree_dim) if is_shorter else None
 
 
 def _add_rows(
@@ -160,8 +178,7 @@ def _measured_again(
 ) -> IndexSetting:
     """Measure a setting over another tree, with the folder that holds the rows in its type."""
     leaves = min(tree.leaves, setting.leaves_to_search)
-    parameters = ApproximateSearch(tree.leaves, leaves, setting.reorder)
-    index = open_tree(tree.folder, open_vectors(rows), parameters)
+    index = open_tree(tree.folder, open_vectors(rows), tree.searched(leaves, setting.reorder))
     # Maps the pages, so that the figures are not charged for it.
     probe.measure([index])
     ((found, ms),) = probe.measure([index])
@@ -180,8 +197,7 @@ def _measured(
     tree: BuiltTree, rows: Mapping[RowType, Path], probe: Probe, recall: float
 ) -> list[IndexSetting]:
     """Measure the tree over each type of its rows, with the folders that hold them."""
-    parameters = ApproximateSearch(tree.leaves, 1, 1)
-    first = open_tree(tree.folder, open_vectors(rows["float32"]), parameters)
+    first = open_tree(tree.folder, open_vectors(rows["float32"]), tree.searched(1, 1))
     trees = {
         row_type: (
             first.varied(vectors=open_vectors(folder)),
@@ -193,7 +209,7 @@ def _measured(
     steps = most_steps(tree.leaves)
     with progress_bar("Tuning the index", steps) as bar:
         for step in tree_settings(trees, probe, recall):
-            settings += (replace(setting, tree_dim=tree.dim) for setting in step)
+            settings += step
             steps -= 1
             bar.advance(
                 note=", ".join(

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int
 
-from function.index import ApproximateSearch, Index, TreeIndex, open_index
+from function.index import Index, TreeIndex, open_index
 from function.manifest import IndexSetting, RowType
 
 Vectors = Float32[np.ndarray, "rows dim"]
@@ -159,8 +159,8 @@ def tree_settings(
     Yields:
         What was measured together: a setting for each type that has not reached the recall.
     """
-    leaves = next(iter(trees.values()))[0].parameters.leaves
-    ladder = _ladder(leaves)
+    search = next(iter(trees.values()))[0].parameters
+    ladder = _ladder(search.leaves)
     # Maps the pages, so that the first settings are not charged for it.
     probe.measure([tree for tree, _ in trees.values()])
     foot: dict[RowType, int] = dict.fromkeys(trees, 0)
@@ -168,7 +168,7 @@ def tree_settings(
         best = dict.fromkeys(trees, 0.0)
         climbing = list(trees)
         for rung in range(min(foot.values()), len(ladder)):
-            parameters = ApproximateSearch(leaves, ladder[rung], reorder)
+            parameters = replace(search, leaves_to_search=ladder[rung], reorder=reorder)
             here = [row_type for row_type in climbing if foot[row_type] <= rung]
             measured = probe.measure([trees[row_type][0].varied(parameters) for row_type in here])
             for row_type, (found, _) in zip(here, measured, strict=True):
@@ -182,12 +182,13 @@ def tree_settings(
                     IndexSetting(
                         "scann",
                         row_type,
-                        leaves,
+                        search.leaves,
                         ladder[rung],
                         reorder,
                         found,
                         ms,
                         trees[row_type][1],
+                        tree_dim=search.tree_dim,
                     )
                     for row_type, (found, ms) in zip(here, measured, strict=True)
                 ]

@@ -12,6 +12,7 @@ from function.index import PROJECTION, NumpyIndex, TreeIndex, open_index
 from function.manifest import IndexSetting
 from function.vectors import open_vectors
 from trainer.release.indexing import BuiltIndex, build_index
+from trainer.release.projection import projection_to
 from trainer.release.tuning import Probe, choose
 
 
@@ -80,6 +81,7 @@ def test_the_files_are_those_of_the_chosen_setting(tuned: tuple[BuiltIndex, Path
         built.chosen.leaves,
         built.chosen.leaves_to_search,
         built.chosen.reorder,
+        built.chosen.tree_dim,
     ]
     assert np.load(folder / "dataset.npy").dtype.name == built.chosen.row_type
     size = sum(path.stat().st_size for path in folder.iterdir() if path.name != "search.json")
@@ -103,18 +105,72 @@ def test_the_curve_has_exact_search_and_every_type_of_rows_until_it_is_good_enou
     assert all(setting.ms > 0 for setting in curve)
 
 
-def test_the_tree_knows_rows_of_few_directions_by_as_few_numbers(tmp_path: Path) -> None:
+def along_a_few_directions(rows: int, seed: int) -> np.ndarray:
+    """Vectors of 128 numbers along 32 directions."""
     turned = np.linalg.qr(np.random.default_rng(3).normal(size=(128, 128)))[0][:32]
-    rows, queries = (unit(clustered(count, seed) @ turned) for count, seed in ((3000, 1), (300, 2)))
+    return unit(clustered(rows, seed) @ turned)
+
+
+@pytest.fixture(scope="module")
+def shortened(tmp_path_factory: pytest.TempPathFactory) -> tuple[BuiltIndex, Path]:
+    folder = tmp_path_factory.mktemp("shortened")
+    rows, queries = along_a_few_directions(3000, 1), along_a_few_directions(300, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.release.indexing.choose", fastest_tree)
-        built = build_index(rows, tmp_path, recall=0.9, queries=queries, exact_rows=10)
+        built = build_index(rows, folder, recall=0.9, queries=queries, exact_rows=10)
+    return built, folder
+
+
+def test_the_tree_knows_rows_of_few_directions_by_as_few_numbers(
+    shortened: tuple[BuiltIndex, Path],
+) -> None:
+    built, folder = shortened
     assert built.chosen.tree_dim == 32
     assert {setting.tree_dim for setting in built.curve if setting.kind == "scann"} == {32}
     assert built.curve[0].tree_dim == 0
-    assert np.load(tmp_path / PROJECTION).shape == (128, 32)
-    ((recall, _),) = Probe.of(rows, queries).measure([open_index(tmp_path, "scann")])
+    assert np.load(folder / PROJECTION).shape == (128, 32)
+    probe = Probe.of(along_a_few_directions(3000, 1), along_a_few_directions(300, 2))
+    ((recall, _),) = probe.measure([open_index(folder, "scann")])
     assert recall == pytest.approx(built.chosen.recall_at_10, abs=0.005)
+
+
+def test_a_setting_is_taken_over_with_the_numbers_of_its_tree(
+    shortened: tuple[BuiltIndex, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.release.indexing.projections", None)
+    changed = along_a_few_directions(3100, 4)
+    before = replace(shortened[0].chosen, tree_dim=48)
+    built = build_index(changed, tmp_path, recall=0.5, setting=before)
+    assert built.chosen.tree_dim == 48
+    assert np.load(tmp_path / PROJECTION).shape == (128, 48)
+    assert open_index(tmp_path, "scann").rows == 3100
+
+
+@pytest.mark.parametrize("tree_dim", [0, 128])
+def test_a_setting_of_whole_rows_is_taken_over_with_these(
+    shortened: tuple[BuiltIndex, Path], tmp_path: Path, tree_dim: int
+) -> None:
+    before = replace(shortened[0].chosen, tree_dim=tree_dim)
+    built = build_index(
+        along_a_few_directions(3100, 4), tmp_path, recall=0.5, exact_rows=10, setting=before
+    )
+    assert built.chosen.tree_dim == 128
+    assert not (tmp_path / PROJECTION).exists()
+
+
+def test_where_a_tree_of_few_numbers_is_not_good_enough_one_of_more_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, queries = along_a_few_directions(3000, 1), along_a_few_directions(300, 2)
+    # As if four numbers had kept the neighbours in reach.
+    tried = [projection_to(rows, 4), projection_to(rows, 32), None]
+    monkeypatch.setattr("trainer.release.indexing.projections", lambda probe, recall: iter(tried))
+    monkeypatch.setattr("trainer.release.indexing.choose", fastest_tree)
+    built = build_index(rows, tmp_path, recall=0.9, queries=queries, exact_rows=10)
+    trees = [setting for setting in built.curve if setting.kind == "scann"]
+    assert list(dict.fromkeys(setting.tree_dim for setting in trees)) == [4, 32]
+    assert built.chosen.tree_dim == 32
+    assert np.load(tmp_path / PROJECTION).shape == (128, 32)
 
 
 def test_without_scann_the_plain_vectors_are_written(

@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.release.projection import project, recall_within
+from trainer.release.projection import projection_to, projections, recall_within
 from trainer.release.tuning import Probe
+
+
+def lengths(probe: Probe, recall: float) -> list[int]:
+    """Numbers of a row, in the order in which they are to be tried."""
+    dim = probe.rows.shape[1]
+    found = projections(probe, recall)
+    return [dim if projection is None else projection.shape[1] for projection in found]
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -26,33 +33,30 @@ def test_vectors_along_a_few_directions_become_about_as_short(directions: int, l
     probe = Probe.of(
         embeddings(4000, 64, directions, 1), embeddings(300, 64, directions, 2), count=200
     )
-    projection = project(probe, 0.99)
+    projection = next(projections(probe, 0.99))
     assert projection is not None
     assert projection.shape == (64, length)
     assert projection.dtype == np.float32
     np.testing.assert_allclose(projection.T @ projection, np.eye(length), atol=1e-5)
+    np.testing.assert_array_equal(projection_to(probe.rows, length), projection)
+    # Longer ones, and the rows as they are, for where that is not enough after all.
+    assert lengths(probe, 0.99) == [of for of in (8, 16, 32, 64) if of >= length]
 
 
 def test_vectors_along_all_directions_stay_whole() -> None:
     random = np.random.default_rng(0)
     rows, queries = (unit(random.normal(size=(count, 64))) for count in (4000, 300))
-    assert project(Probe.of(rows, queries), 0.99) is None
+    assert lengths(Probe.of(rows, queries), 0.99) == [64]
 
 
 def test_a_lower_recall_is_content_with_fewer_numbers() -> None:
     probe = Probe.of(embeddings(4000, 64, 64, 1), embeddings(300, 64, 64, 2))
-    lengths = [
-        64 if projection is None else projection.shape[1]
-        for projection in (project(probe, recall) for recall in (0.5, 0.9, 0.99, 1.0))
-    ]
-    assert lengths == sorted(lengths)
-    assert lengths[0] < lengths[-1]
+    assert lengths(probe, 0.5)[0] < lengths(probe, 0.999)[0]
 
 
 def test_every_number_has_a_like_share_of_the_vectors() -> None:
     rows = embeddings(4000, 64, 14, 1)
-    projection = project(Probe.of(rows, embeddings(300, 64, 14, 2)), 0.99)
-    assert projection is not None
+    projection = projection_to(rows, 14)
     shares = np.square(rows @ projection).mean(axis=0)
     # The directions' own differ by 0.95^26: 3.8 times.
     assert shares.max() < 2.5 * shares.min()
@@ -62,8 +66,7 @@ def test_every_number_has_a_like_share_of_the_vectors() -> None:
 @pytest.mark.parametrize("dim", [1, 2, 3, 7])
 def test_vectors_of_a_few_numbers_are_no_error(dim: int) -> None:
     rows = unit(np.random.default_rng(0).normal(size=(50, dim)))
-    projection = project(Probe.of(rows), 0.9)
-    assert projection is None or projection.shape[0] == dim
+    assert lengths(Probe.of(rows), 0.9) == [dim]
 
 
 @given(st.integers(1, 80), st.integers(0, 2**32 - 1), st.booleans(), st.integers(10, 30))

@@ -8,7 +8,7 @@ of its own, which asks the shop's 1,000 queries at several settings:
 - ours: exact over float32 rows; the tree that `lookalike publish` builds, over float32 and over
   int8 rows; and what its tuner chose, for a recall of 0.99 (of the million: 0.98);
 - peers: FAISS flat, IVF-PQ fast-scan with refinement (its rows in float32; of the million in 8
-  bits), and HNSW; hnswlib.
+  bits), the same over 128 principal components, and HNSW; hnswlib.
 
 Recall at 10 is against exact search in float32. `ms` is the median of one query at a time on one
 thread; `queries/s` are single queries from as many threads as there are processors. MB is the whole
@@ -44,7 +44,7 @@ from trainer.release.indexing import build_index
 TARGETS = {"shop": 0.99, "million": 0.98}
 TUNED, EXACT = "ours, as tuned", "ours, exact float32"
 TREES = {"ours, float32 rows": "float32", "ours, int8 rows": "int8"}
-PEERS = ("FAISS flat", "FAISS IVF-PQ", "FAISS HNSW", "hnswlib")
+PEERS = ("FAISS flat", "FAISS IVF-PQ", "FAISS PCA, IVF-PQ", "FAISS HNSW", "hnswlib")
 _LEAVES = (0.004, 0.008, 0.018, 0.027, 0.042, 0.064, 0.1)
 _REORDER = (50, 100)
 _NPROBES = {"shop": (4, 6, 9, 14, 21, 32, 48), "million": (16, 24, 36, 54, 80, 120, 180)}
@@ -120,16 +120,20 @@ def peers(rows: Rows, folder: Path, size: str, wanted: list[str]) -> Iterator[Me
     """Build each peer's index, once, and measure it."""
     leaves = round(2 * len(rows) ** 0.5)
     refine = "RFlat" if size == "shop" else "Refine(SQ8)"
-    factories = dict(
-        zip(PEERS, ("Flat", f"IVF{leaves},PQ256x4fs,{refine}", "HNSW32", "hnswlib"), strict=True)
-    )
+    factories = {
+        "FAISS flat": "Flat",
+        "FAISS IVF-PQ": f"IVF{leaves},PQ256x4fs,{refine}",
+        "FAISS PCA, IVF-PQ": f"PCAR128,IVF{leaves},PQ64x4fs,{refine}",
+        "FAISS HNSW": "HNSW32",
+        "hnswlib": "hnswlib",
+    }
+    probes: Settings = [
+        {"nprobe": nprobe, "k_factor": factor} for factor in _K_FACTORS for nprobe in _NPROBES[size]
+    ]
     ladders: dict[str, Settings] = {
         "FAISS flat": [{}],
-        "FAISS IVF-PQ": [
-            {"nprobe": nprobe, "k_factor": factor}
-            for factor in _K_FACTORS
-            for nprobe in _NPROBES[size]
-        ],
+        "FAISS IVF-PQ": probes,
+        "FAISS PCA, IVF-PQ": probes,
         "FAISS HNSW": [{"ef": ef} for ef in _EFS],
         "hnswlib": [{"ef": ef} for ef in _EFS],
     }

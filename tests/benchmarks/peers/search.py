@@ -59,7 +59,7 @@ def opened(kind: str, dim: int, path: str) -> tuple[Callable[[dict[str, int]], N
 
     def apply(setting: dict[str, int]) -> None:
         if "nprobe" in setting:
-            inner.nprobe = setting["nprobe"]
+            faiss.extract_index_ivf(inner).nprobe = setting["nprobe"]
         if "k_factor" in setting:
             index.k_factor = setting["k_factor"]
         if "ef" in setting:

@@ -56,6 +56,8 @@ def flood(
                 # Who would come too late is not waited for.
                 if time.perf_counter() + rest > end:
                     break
+                # The server ends a connection that rests, perhaps just when it is used again.
+                connection.close()
                 time.sleep(rest)
             else:
                 raise RuntimeError(f"expected 200 or 429; found {response.status}")

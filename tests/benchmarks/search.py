@@ -3,7 +3,8 @@
     python -m tests.benchmarks.search [--sizes shop million] [--peers …]
 
 Every index is built once, written to .cache/benchmarks/search, and opened from there by a process
-of its own, which asks the shop's 1,000 queries at several settings:
+of its own, which asks the shop's 1,000 queries at several settings. Remove the folder to have them
+built anew, by changed code.
 
 - ours: exact over float32 rows; the tree that `lookalike publish` builds, over float32 and over
   int8 rows; and what its tuner chose, for a recall of 0.99 (of the million: 0.98);

@@ -1,10 +1,11 @@
 """A training step against PyTorch's: forward, multi-similarity loss, backward, AdamW's update.
 
-    python -m tests.benchmarks.step [--only resnet18] [--turns 5] [--cpu-time]
+    python -m tests.benchmarks.step [--only resnet18] [--batch 256] [--turns 5] [--cpu-time]
 
 Both at the same batch, image size and number of threads, BatchNorm on the batch's statistics, by
 turns: ours, PyTorch with channels last, PyTorch with channels first. The faster layout is the peer.
-Where both have a GPU they compute there, PyTorch compiled; the peers' requirements bring no CUDA.
+Where both have a GPU they compute there, PyTorch compiled: with JAX's `cuda` extra here and a CUDA
+build of PyTorch among the peers. It wants `--dtype bfloat16` and a `--batch` that keeps it busy.
 The roofline is the pace of a large float32 matrix product in XLA, measured in the same turns, over
 the operations that XLA counts in our step.
 
@@ -146,6 +147,7 @@ def measure(architecture: str, side: int, batch: int, dtype: str, turns: int, cl
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="settings whose name has this")
+    parser.add_argument("--batch", type=int, help="photos in a batch of every setting")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--cpu-time", action="store_true")
@@ -156,9 +158,9 @@ def main() -> None:
     clock = Clock(time.process_time if arguments.cpu_time else time.perf_counter, cores)
     keep_freed_memory()
     rows = [
-        measure(*setting, arguments.dtype, arguments.turns, clock)
-        for setting in SETTINGS
-        if arguments.only in " ".join(map(str, setting))
+        measure(name, side, arguments.batch or batch, arguments.dtype, arguments.turns, clock)
+        for name, side, batch in SETTINGS
+        if arguments.only in f"{name} {side} {batch}"
     ]
     unit = "processor seconds of one core" if arguments.cpu_time else f"{cores} cores"
     report("step", f"Training step, images/s, {unit}, median of {arguments.turns}", rows)

@@ -1,17 +1,21 @@
 """A catalogue's photos -> vectors, in batches of one shape, with a progress bar."""
 
 from collections.abc import Callable
+from functools import cache, partial
+from math import gcd
 from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 from jaxtyping import Float32, UInt8
 
 from trainer.data.pipeline import evaluation_batches
 from trainer.data.records import Catalog
 from trainer.model.embedder import Embedder
 from trainer.progress import progress_bar
+from trainer.training.mesh import device_mesh, put_rows, put_whole
 
 type Embed = Callable[[UInt8[np.ndarray, "batch side side 3"]], Float32[np.ndarray, "batch dim"]]
 
@@ -49,7 +53,10 @@ def embed_photos(
 
 
 def compiled(model: Embedder) -> Embed:
-    """Return the model as a function of NumPy arrays, compiled once per shape."""
+    """Return the model as a function of NumPy arrays, compiled once per shape.
+
+    Each batch is divided among this process's devices: as many of them as divide it evenly.
+    """
     graph, state = nnx.split(model)
 
     @jax.jit
@@ -58,4 +65,16 @@ def compiled(model: Embedder) -> Embed:
     ) -> Float32[jax.Array, "batch dim"]:
         return nnx.merge(graph, state)(pixels)
 
-    return lambda pixels: np.asarray(embed(state, pixels))
+    @cache
+    def placed(batch_size: int) -> tuple[Mesh, Any]:
+        devices = jax.local_devices()
+        mesh = device_mesh(batch_size, devices[: gcd(batch_size, len(devices))])
+        return mesh, jax.tree.map(partial(put_whole, mesh), state)
+
+    def embed_batch(
+        pixels: UInt8[np.ndarray, "batch side side 3"],
+    ) -> Float32[np.ndarray, "batch dim"]:
+        mesh, everywhere = placed(len(pixels))
+        return np.asarray(embed(everywhere, put_rows(mesh, pixels)))
+
+    return embed_batch

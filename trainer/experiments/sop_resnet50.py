@@ -1,6 +1,6 @@
 """Stanford Online Products with ResNet-50, 512 dimensions, 224 pixels: meant to beat 83.26 R@1.
 
-    lookalike data prepare sop --out sop
+    lookalike data prepare sop --download --out sop
     lookalike train --experiment sop_resnet50 --catalog sop --weights WEIGHTS --run DIR
     lookalike evaluate --run DIR --catalog sop
 
@@ -26,12 +26,12 @@ What it costs. 80 epochs of 59,551 photos are 1,163 steps of 4,096: 4.76 million
 takes 8.2 GFLOP forward and twice that backward; the gradient in chunks embeds it a second time:
 4 × 8.2 = 32.8 GFLOP, together 1.56e17.
 
-| Device | bf16 peak, TFLOP/s | assumed share | photos/s | minutes |
-|---|---|---|---|---|
-| A100 | 312 | 20 % | 1,902 | 42 |
-| H100 | 989 | 15 % | 4,523 | 18 |
-| H200 | 989 | 18 % | 5,427 | 15 |
-| v5e-8 | 8 × 197 | 15 % | 7,207 | 11 |
+| Device | bf16 peak, TFLOP/s | assumed share | photos/s | minutes | assumed $ an hour | $ |
+|---|---|---|---|---|---|---|
+| A100 | 312 | 20 % | 1,902 | 42 | 4 | 2.78 |
+| H100 | 989 | 15 % | 4,523 | 18 | 11 | 3.22 |
+| H200 | 989 | 18 % | 5,427 | 15 | 11 | 2.68 |
+| v5e-8 | 8 × 197 | 15 % | 7,207 | 11 | 10 | 1.84 |
 
 The shares are assumptions. For the A100 there is a measurement to go by, PyTorch's 2,600 photos a
 second without the second pass (issue 1491 of pytorch-image-models), 20.5 %; the others have grown
@@ -39,7 +39,9 @@ faster in arithmetic than in bandwidth, which is what a ResNet waits for. At the
 are the bottleneck: at 3 ms to decode and crop one, an A100 keeps 6 cores busy, a v5e-8 22.
 Evaluation adds 60,502 photos forward, 5.0e14 FLOP, and 3.7e12 to compare all with all: seconds. A
 chunk of 256 photos leaves some 17 GB of activations (about 66 MB a photo in bfloat16), 2 GB on each
-chip of a v5e-8. No prices: none could be read at its source.
+chip of a v5e-8. The prices are assumptions too, for one device of a rented machine on demand with
+its share of processors and memory: look them up. Setting up, the data's download and compiling come
+on top, at the same price.
 """
 
 from trainer.data.augmentation import Augmentation

@@ -25,7 +25,11 @@ def number(text: str) -> float:
     return prod(float(part.replace(",", "")) for part in text.split("×"))
 
 
-DEVICES = re.findall(r"^\| (\w[\w-]+) \| ([\d ×]+) \| (\d+) % \| ([\d,]+) \| (\d+) \|$", TEXT, re.M)
+DEVICES = re.findall(
+    r"^\| (\w[\w-]+) \| ([\d ×]+) \| (\d+) % \| ([\d,]+) \| (\d+) \| (\d+) \| ([\d.]+) \|$",
+    TEXT,
+    re.M,
+)
 
 
 def test_the_docstring_says_that_it_was_not_run() -> None:
@@ -39,12 +43,14 @@ def test_steps_are_the_epochs_of_the_official_split() -> None:
     assert f"together {PHOTOS * FLOP_PER_PHOTO:.2e}.".replace("e+", "e") in TEXT
 
 
-def test_times_follow_from_peak_and_share() -> None:
+def test_times_and_costs_follow_from_peak_share_and_price() -> None:
     assert [device[0] for device in DEVICES] == ["A100", "H100", "H200", "v5e-8"]
-    for _, peak, share, rate, minutes in DEVICES:
+    for _, peak, share, rate, minutes, hourly, cost in DEVICES:
         photos_per_second = number(peak) * 1e12 * number(share) / 100 / FLOP_PER_PHOTO
         assert number(rate) == round(photos_per_second)
-        assert number(minutes) == round(PHOTOS / photos_per_second / 60)
+        seconds = PHOTOS / photos_per_second
+        assert number(minutes) == round(seconds / 60)
+        assert number(cost) == round(seconds / 3600 * number(hourly), 2)
 
 
 def test_evaluation_is_seconds_of_arithmetic() -> None:

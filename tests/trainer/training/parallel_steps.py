@@ -7,6 +7,7 @@ gradients over all four.
 """
 
 import sys
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -42,6 +43,8 @@ EXPERIMENT = Experiment(
     memory_warmup_steps=1,
 )
 CONFIG = initial_config(EXPERIMENT)
+# BatchNorm learns from no part of a batch.
+IN_PARTS = replace(EXPERIMENT, batch_norm="frozen", gradient_chunks=2)
 
 
 def batch(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,18 +83,22 @@ def steps(devices: int, *, resize: Resize) -> dict[str, np.ndarray]:
 
 
 def gradients(devices: int) -> dict[str, np.ndarray]:
-    """Value and gradient of a batch, without a memory that counts and with one."""
+    """Value and gradient of a batch: without a memory that counts, with one, and so in parts."""
     mesh, state = begin(devices)
     everywhere, rows = whole(mesh), by_rows(mesh)
-    evaluate = jax.jit(
-        make_loss_and_gradient(EXPERIMENT, CONFIG),
-        in_shardings=(everywhere, everywhere, everywhere, rows, rows),
+    at_once, in_parts = (
+        jax.jit(
+            make_loss_and_gradient(experiment, CONFIG),
+            in_shardings=(everywhere, everywhere, everywhere, rows, rows),
+        )
+        for experiment in (EXPERIMENT, IN_PARTS)
     )
     pixels, _, labels = (put_rows(mesh, mine(array)) for array in batch(0))
     random = np.random.default_rng(9)
     remembered = random.normal(size=(MEMORY, 16)).astype(np.float32)
     found = {}
-    for kind, valid in (("plain", False), ("memory", True)):
+    kinds = {"plain": (at_once, False), "memory": (at_once, True), "parts": (in_parts, True)}
+    for kind, (evaluate, valid) in kinds.items():
         memory = References(
             *(
                 put_whole(mesh, array)

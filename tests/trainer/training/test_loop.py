@@ -141,11 +141,11 @@ def told_at_the_fourth_step() -> Iterator[Callable[[], str | None]]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss": "arcface", "centres_per_class": 2},
+        {"loss": "arcface", "centres_per_class": 2, "average_decay": 0.99},
         {"loss": "contrastive", "memory_size": 30, "memory_warmup_steps": 2, "gradient_chunks": 3},
         pytest.param({"average_decay": 0.99, "dtype": "bfloat16"}, marks=pytest.mark.slow),
     ],
-    ids=["proxies", "memory in parts", "average in bfloat16"],
+    ids=["proxies and average", "memory in parts", "average in bfloat16"],
 )
 def test_every_array_of_a_resumed_run_is_that_of_one_trained_straight(
     changes: dict[str, Any],

@@ -81,7 +81,8 @@ def train(
 
     Steps are the same, on the same CPUs bit for bit, however often training was interrupted; for
     GPUs see `trainer.training.determinism`. SIGTERM and SIGINT save a checkpoint and leave, in all
-    processes where one is told; after the last step they only wait for it to be saved.
+    processes where one is told; while the first step compiles they act as ever, for nothing is to
+    be saved, and after the last step they only wait for it to be saved.
 
     All devices of all processes share each batch. Where there are several processes
     (`trainer.training.distributed`), each calls this with the same arguments and a `run_url` that
@@ -148,21 +149,23 @@ def train(
             resize=resize_on(mesh),
         )
         train_step = make_step(experiment, config, mesh)
-        if interrupted_by is None:
-            interrupted_by = held.enter_context(interruption())
+
+        def listen() -> Callable[[], str | None]:
+            return interrupted_by or held.enter_context(interruption())
+
         with (
             _trackers(told, run, experiment, batches.start_step + 1) as curves,
             profiler(_traces(run) if profile else None, batches.start_step) as trace,
         ):
             training = Steps(experiment, config, mesh, batches, checkpoints, curves, seconds)
-            training.run(train_step, state, trace, interrupted_by)
+            training.run(train_step, state, trace, listen)
     return RunSummary(
         experiment.steps,
         training.seconds,
         training.clock.photos_per_second,
         training.loss,
         resumed_from,
-        interrupted_by(),
+        training.interrupted_by(),
     )
 
 

@@ -37,6 +37,8 @@ class Steps:
     """Of earlier calls; in the end of this one too."""
     loss: float = nan
     """Of the last step that was looked at."""
+    interrupted_by: Callable[[], str | None] = lambda: None
+    """Gives the name of the signal that came, None as long as none did."""
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.experiment.batch_size)
@@ -47,9 +49,12 @@ class Steps:
         train_step: TrainingStep,
         state: TrainState,
         trace: Callable[[int, object], None],
-        interrupted_by: Callable[[], str | None],
+        listen: Callable[[], Callable[[], str | None]],
     ) -> None:
         """Train to the end, or until a signal came; see `trainer.training.interruption`.
+
+        Signals are held back, as `listen` does and then tells of them, once the first step is
+        compiled: that may take a minute, in which Python hears none and nothing is to be saved.
 
         The host never waits for the step that it has just started, except to save: it looks at the
         one before, so that the device always has the next step at hand. What it does then depends
@@ -58,13 +63,16 @@ class Steps:
         experiment, first = self.experiment, self.batches.start_step
         previous: StepMetrics | None = None
         with progress_bar("Training", experiment.steps, completed=first) as bar:
+            bar.advance(0, note="compiling the step")
             for batch in self.clock.inputs(self.batches):
                 trace(batch.step, previous)
-                inputs = self._placed(batch, told_to_leave=interrupted_by() is not None)
+                inputs = self._placed(batch, told_to_leave=self.interrupted_by() is not None)
                 with jax.transfer_guard("disallow"):
                     state, metrics = train_step(state, *inputs)
                 note, leaving = None, False
-                if previous is not None:
+                if previous is None:
+                    note, self.interrupted_by = "", listen()
+                else:
                     with self.clock.waiting_for("device"):
                         previous.loss.block_until_ready()
                     self.clock.tick()
@@ -78,7 +86,7 @@ class Steps:
                 bar.advance(note=note)
                 if leaving and step < experiment.steps:
                     raise TrainingError(
-                        f"{interrupted_by() or 'Another process'} stopped training after step "
+                        f"{self.interrupted_by() or 'Another process'} stopped training after step "
                         f"{step} of {experiment.steps}. "
                         "It is saved: run the same command again to go on."
                     )

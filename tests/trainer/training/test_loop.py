@@ -28,6 +28,8 @@ from trainer.training.experiment import Experiment
 from trainer.training.initial import initial_config, initial_model
 from trainer.training.loop import train
 from trainer.training.run import Run
+from trainer.training.state import TrainState
+from trainer.training.step import StepMetrics, TrainingStep
 
 Start = Callable[[str, Experiment], "subprocess.Popen[str]"]
 
@@ -134,7 +136,7 @@ def test_training_killed_and_started_again_ends_with_the_same_bits(
 @contextmanager
 def told_at_the_fourth_step() -> Iterator[Callable[[], str | None]]:
     """In the place of `interruption`: a signal that comes in the fourth step of a call."""
-    asked = count(1)
+    asked = count(2)  # the first step begins without it
     yield lambda: "SIGTERM" if next(asked) >= 4 else None
 
 
@@ -267,6 +269,30 @@ def test_sigterm_saves_and_leaves_and_the_same_command_goes_on(
     points = EventAccumulator(f"{url}/logs").Reload().Scalars("loss")
     steps = [point.step for point in points]
     assert steps == sorted(set(steps)), "points written before the interruption come twice"
+
+
+def test_while_the_first_step_compiles_a_signal_acts_as_it_would_have(
+    tmp_path: Path,
+    catalog: Catalog,
+    head_only: Callable[..., Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make, handlers = loop.make_step, []
+
+    def watched(*of: Any) -> TrainingStep:
+        step = make(*of)
+
+        def watched_step(*inputs: Any) -> tuple[TrainState, StepMetrics]:
+            handlers.append(signal.getsignal(signal.SIGTERM))
+            return step(*inputs)
+
+        return watched_step
+
+    monkeypatch.setattr(loop, "make_step", watched)
+    before = signal.getsignal(signal.SIGTERM)
+    train(catalog, str(tmp_path / "run"), head_only(steps=3))
+    assert [handler == before for handler in handlers] == [True, False, False]
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

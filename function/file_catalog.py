@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,8 +60,16 @@ _IMAGES = """
 SELECT row, id, image_id, url, thumbnail_url, sha256, thumbnail_sha256
 FROM image JOIN product ON product = number
 """
+_IMAGE_VALUES = len(fields(ImageRow))
 
 _PRODUCTS = "SELECT id, title, category, price, labels, product_sets, number FROM product"
+
+# The values of both.
+_SHOWN = """
+SELECT row, id, image_id, url, thumbnail_url, sha256, thumbnail_sha256,
+    id, title, category, price, labels, product_sets, number
+FROM image JOIN product ON product = number
+"""
 
 
 def write_catalog(
@@ -216,9 +224,12 @@ class FileCatalog:
         return [(by_number[number], image) for number, image in pairs]
 
     def shown(self, rows: Sequence[int]) -> list[tuple[Product, ImageRow]]:
-        images = self.images(rows)
-        products = {name: self.product(name) for name in {image.product_id for image in images}}
-        return [(products[image.product_id], image) for image in images]
+        found = self._database.all_in(f"{_SHOWN} WHERE row", list(map(int, rows)))
+        by_row = {
+            values[0]: (_product(values[_IMAGE_VALUES:]), ImageRow(*values[:_IMAGE_VALUES]))
+            for values in found
+        }
+        return [by_row[row] for row in rows]
 
     def images_of(self, product_id: str) -> list[ImageRow]:
         found = self._database.all(f"{_IMAGES} WHERE id = ? ORDER BY row", [product_id])

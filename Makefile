@@ -69,7 +69,7 @@ check: setup  ## lint, format, types and import rules
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-SERVING_BENCHMARKS = embedder search serving overload asking swap
+SERVING_BENCHMARKS = embedder search serving cold_start overload asking swap
 bench-serving: EXTRAS = dev
 bench-serving: setup peers  ## the function beside torch, ONNX Runtime, FAISS and hnswlib servers
 	@for name in $(SERVING_BENCHMARKS); do .venv/bin/python -m tests.benchmarks.$$name || exit 1; done

@@ -19,7 +19,7 @@ from ..api import SearchRequest
 from ..connection import has_left
 from ..embedder import SharesUnavailable
 from ..envelope import Exchange
-from ..errors import BadRequest, DeadlineExceeded
+from ..errors import BadRequest, ClientLeft, DeadlineExceeded
 from ..objects import Part
 from ..region import WHOLE, Region
 from ..search import Group, SearchEngine, SearchResult
@@ -86,9 +86,9 @@ class Finder:
         if query.image_uri:
             with stage("fetch"):
                 content = self._read_source(query.image_uri, deadline)
+        leaving = partial(has_left, exchange.request.environ)
         with ExitStack() as admitted:
             with stage("queue"):
-                leaving = partial(has_left, exchange.request.environ)
                 place = self._context.admission.place(
                     until=deadline, has_left=leaving, is_admitted=is_admitted
                 )
@@ -98,6 +98,8 @@ class Finder:
                 with stage("decode"):
                     looked_for = self._pixels(engine, content, query.region, deadline)
             _check(deadline)
+            if leaving():
+                raise ClientLeft("The client left while its photo was decoded.")
             parts: list[Part] = []
             why = ""
             if query.max_objects and not isinstance(looked_for, str):

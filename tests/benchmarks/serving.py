@@ -1,6 +1,6 @@
 """The real function over HTTP beside the servers that one would write instead.
 
-    python -m tests.benchmarks.serving [--seconds 8] [--starts 3]
+    python -m tests.benchmarks.serving [--seconds 8] [--starts 3] [--precision auto]
 
 All find the same 60,502 rows with the same network (`shop.py`), from files, on the same photos: 64
 different ones of 1024×768 and of 12 megapixels. The clients share the machine with the server.
@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import get_args
+from typing import IO, get_args
 
 import numpy as np
 
@@ -49,6 +49,7 @@ from trainer.release.precision import PrecisionChoice
 
 SIZES = {"1024×768": (1024, 768), "12 megapixels": (4032, 3024)}
 PHOTOS = 64
+RATIOS = ("cold start s", "1 client p50 ms", "12 MP p50 ms", "4 clients/s", "MB")
 PEERS = Path(__file__).with_name("peers")
 THREADS = 8
 
@@ -113,7 +114,9 @@ def write_peer_files(shop: Shop, root: Path) -> Path:
 
 
 @contextmanager
-def running(server: Server, photo: bytes) -> Iterator[tuple[int, int, float]]:
+def running(
+    server: Server, photo: bytes, errors: IO[str] | int = subprocess.DEVNULL
+) -> Iterator[tuple[int, int, float]]:
     """Port, process id, and the seconds from its start to the first answer."""
     port = free_port()
     *command, last = server.command
@@ -123,7 +126,7 @@ def running(server: Server, photo: bytes) -> Iterator[tuple[int, int, float]]:
         [*command, last, address],
         env=os.environ | server.environment,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=errors,
     )
     try:
         while True:
@@ -184,13 +187,27 @@ def _mappings(process: int) -> Iterator[tuple[Path, int]]:
             path = Path(values[4] if len(values) > 4 else "")
 
 
+def best_products(port: int, photos: Sequence[bytes]) -> list[str]:
+    """The first result for each photo."""
+    connection = connect(port)
+    answers = [post(connection, photo) for photo in photos]
+    connection.close()
+    found = [answer["results"][0]["product"] for answer in answers]
+    # A peer tells no more of a product than its name.
+    return [
+        product if isinstance(product, str) else product["name"].removeprefix("products/")
+        for product in found
+    ]
+
+
 def measure(
     server: Server, photos: Mapping[str, list[bytes]], seconds: float, starts: int
-) -> tuple[Row, dict[str, Load]]:
+) -> tuple[Row, dict[str, Load], list[str]]:
     small, large = photos.values()
     started = cold_start(server, small[0], starts)
     with running(server, small[0]) as (port, process, _):
         load(port, small, 1, 1.0)
+        best = best_products(port, small)
         found = {
             "1": load(port, small, 1, seconds),
             "12 MP": load(port, large, 1, seconds),
@@ -209,10 +226,10 @@ def measure(
         "p99 ": four.timing.p99,
         "MB": memory,
     }
-    return row, found
+    return row, found, best
 
 
-def from_gcs(here: Path, photo: bytes, starts: int, scratch: Path) -> Row:
+def from_gcs(here: Path, photos: Sequence[bytes], starts: int, scratch: Path) -> Row:
     """Cold start and memory with the release on an emulator's bucket and an empty cache."""
     with run_gcs(scratch / "gcs.log") as url:
         os.environ |= {"STORAGE_EMULATOR_HOST": url, "TENSORSTORE_GCS_HTTP_URL": url}
@@ -225,8 +242,8 @@ def from_gcs(here: Path, photo: bytes, starts: int, scratch: Path) -> Row:
         for number in range(starts):
             cache = scratch / f"cache-{number}"
             server = ours(bucket, cache)
-            with running(server, photo) as (port, process, taken):
-                load(port, [photo], 4, 2.0)
+            with running(server, photos[0]) as (port, process, taken):
+                load(port, photos, 4, 2.0)
                 seconds.append(taken)
                 size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file()) / 1e6
                 memory.append(memory_mb(process, apart_from=cache) + size)
@@ -269,7 +286,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load")
     parser.add_argument("--starts", type=int, default=3, help="cold starts, of which the median")
     parser.add_argument("--alone", action="store_true", help="without the peers")
-    parser.add_argument("--precision", choices=get_args(PrecisionChoice), default="float")
+    parser.add_argument("--precision", choices=get_args(PrecisionChoice), default="auto")
     arguments = parser.parse_args()
     shop = open_shop()
     root = shop_root(arguments.precision)
@@ -277,14 +294,22 @@ def main() -> None:
     servers = [ours(str(root), shop.folder / "cache")]
     if not arguments.alone:
         servers += peers(write_peer_files(shop, root))
-    rows, loads = [], []
-    for server in servers:
-        row, found = measure(server, photos, arguments.seconds, arguments.starts)
-        loads.append(found)
-        row["p50 ÷ ours"] = found["1"].timing.p50 / loads[0]["1"].timing.p50
-        rows.append(row)
+    measured = [measure(server, photos, arguments.seconds, arguments.starts) for server in servers]
+    rows, loads, best = zip(*measured, strict=True)
     stages = loads[0]
-    report("serving", "HTTP search, ResNet-50 at 224 px, 60,502 × 512", rows)
+    report("serving", "HTTP search, ResNet-50 at 224 px, 60,502 × 512", list(rows))
+    report(
+        "serving-ratios",
+        "÷ ours; and of how many photos the best product is ours",
+        [
+            {
+                "server": row["server"],
+                **{name: float(row[name] or 0) / float(rows[0][name] or 1) for name in RATIOS},
+                "same product": float(np.mean([a == b for a, b in zip(of, best[0], strict=True)])),
+            }
+            for row, of in zip(rows, best, strict=True)
+        ],
+    )
     decode, network = alone_ms(root, photos["1024×768"])
     floor = floor_ms(photos["1024×768"], arguments.seconds)
     alone = decode + network
@@ -308,7 +333,7 @@ def main() -> None:
         report(
             "serving-bucket",
             "cold start from storage",
-            [from_gcs(root, photos["1024×768"][0], arguments.starts, Path(scratch))],
+            [from_gcs(root, photos["1024×768"], arguments.starts, Path(scratch))],
         )
 
 

@@ -144,7 +144,7 @@ class Shop:
 
 
 def open_shop() -> Shop:
-    """Read the shop, or make it: some ten minutes on two cores.
+    """Read the shop, or make it: some twenty minutes on two cores, with AVX2 alone an hour.
 
     Raises:
         SystemExit: the packs are not there.
@@ -154,13 +154,13 @@ def open_shop() -> Shop:
     return Shop(SHOP, np.load(SHOP / "rows.npy", mmap_mode="r"), np.load(SHOP / "queries.npy"))
 
 
-def shop_root(precision: PrecisionChoice = "float") -> Path:
+def shop_root(precision: PrecisionChoice = "auto") -> Path:
     """Return a root with the shop's release, published as `lookalike publish` would.
 
     Remove the folder to have it published anew, by changed code.
 
     Args:
-        precision: "auto" and "int8" embed all rows again, by the int8 program.
+        precision: as `publish` takes it; the int8 program embeds all rows again.
     """
     root = SHOP / f"root-{precision}"
     storage = open_storage(root)

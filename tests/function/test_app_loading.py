@@ -23,6 +23,8 @@ def test_four_concurrent_first_requests_load_once(
         assert all(results(answer) == first for answer in answers)
         loads = [line for line in running.log_lines() if "is loaded" in line["message"]]
         assert len(loads) == 1
+        assert any(answer.json()["coldStart"] for answer in answers)
+        assert running.search(PHOTO).json()["coldStart"] is False
 
 
 def test_while_loading_it_answers_503_and_says_when_to_come_back(

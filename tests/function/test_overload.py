@@ -102,6 +102,22 @@ def test_a_client_that_leaves_the_queue_costs_nothing(narrow: RunningFunction) -
     assert "decode" not in line["timingsMs"]
 
 
+def test_the_photo_of_a_client_that_leaves_while_it_is_decoded_is_not_embedded(
+    narrow: RunningFunction,
+) -> None:
+    body, content_type = form(large_photo(6000))
+    left = 'lookalike_requests_total{reason="CLIENT_LEFT"'
+    before = narrow.metric(left)
+    leaver = http.client.HTTPConnection("127.0.0.1", narrow.port)
+    leaver.request("POST", "/v1/products:search", body, {"Content-Type": content_type})
+    eventually(lambda: narrow.metric("lookalike_searches_running ") == 1)
+    leaver.close()
+    eventually(lambda: narrow.metric(left) == before + 1)
+    *_, line = (line for line in narrow.log_lines() if line.get("reason") == "CLIENT_LEFT")
+    assert "decode" in line["timingsMs"]
+    assert "embed" not in line["timingsMs"]
+
+
 def test_a_search_past_its_deadline_is_answered_504(
     tiny_release: TinyRelease, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -82,15 +82,13 @@ class ScannProposer:
         self.rows: int = self._searcher.size()
 
     def propose(self, vector: NDArray[np.float32], depth: int, leaves: int) -> Proposals:
-        (found,), (scores,) = self._searcher.search_batched(
-            vector[None],
+        found, scores = self._searcher.search(
+            vector,
             final_num_neighbors=depth,
             pre_reorder_num_neighbors=depth,
             leaves_to_search=leaves,
         )
-        # Neighbours that are missing are written as row 0 with a NaN score.
-        valid = ~np.isnan(scores)
-        return found[valid].astype(np.int64), scores[valid]
+        return found.astype(np.int64), scores
 
 
 class ProjectedProposer:

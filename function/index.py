@@ -51,7 +51,7 @@ _EXPECTED_SHARE = 0.75
 # for; then as many again as make them three times as many, until these bring nothing new among the
 # ten nearest. In a million rows that keeps the recall of ten at 0.98 or more, even of categories
 # that lie far from the query and are spread over many leaves.
-_FIRST_SCANNED = 8_000
+_FIRST_SCANNED = 12_000
 _SCANNED_PER_ROW = 4
 _SCANNED_GROWTH = 3
 _SETTLED = 10

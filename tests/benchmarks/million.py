@@ -109,6 +109,7 @@ def histograms(real: Distances, extended: Distances) -> bytes:
                 axes.hist(distances[:, place], BINS, histtype="step", color=colour, label=name)
             axes.set_title(f"{which} neighbour")
             axes.set_xlabel("distance from a query")
+            axes.margins(y=0.4)  # room for the legend
         axes.legend(loc="upper left")
         return png(figure)
 

@@ -50,6 +50,11 @@ TUNED, EXACT = "ours, as tuned", "ours, exact float32"
 TREES = {"ours, float32 rows": "float32", "ours, int8 rows": "int8"}
 PEERS = ("FAISS flat", "FAISS IVF-PQ", "FAISS PCA, IVF-PQ", "FAISS HNSW", "hnswlib")
 ASKING = "queries.npy"
+# There are more indices than colours.
+MARKERS = {
+    TUNED: "*", EXACT: "s", "FAISS flat": "D", "FAISS IVF-PQ": "v", "FAISS PCA, IVF-PQ": "^",
+    "FAISS HNSW": "P", "hnswlib": "X",
+}  # fmt: skip
 _LEAVES = (0.004, 0.008, 0.018, 0.027, 0.042, 0.064, 0.1)
 _REORDER = (50, 100)
 _NPROBES = {"shop": (4, 6, 9, 14, 21, 32, 48), "million": (16, 24, 36, 54, 80, 120, 180)}
@@ -222,7 +227,7 @@ def picture(table: list[Row], size: str, rows: int) -> None:
                 [_number(row, RECALL) for row in best],
                 label=name,
                 color=INK if name == TUNED else PALETTE[number % len(PALETTE)],
-                marker={TUNED: "*", EXACT: "s", "FAISS flat": "D"}.get(name, "o"),
+                marker=MARKERS.get(name, "o"),
                 markersize=14 if name == TUNED else 5,
                 linestyle="-" if name.startswith("ours") else "--",
             )

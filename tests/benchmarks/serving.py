@@ -192,11 +192,12 @@ def best_products(port: int, photos: Sequence[bytes]) -> list[str]:
     connection = connect(port)
     answers = [post(connection, photo) for photo in photos]
     connection.close()
-    found = [answer["results"][0]["product"] for answer in answers]
-    # A peer tells no more of a product than its name.
+    # A peer tells its results, and of a product its id, without more around them.
+    results = [answer.get("productSearchResults", answer)["results"] for answer in answers]
+    products = [found[0]["product"] for found in results]
     return [
         product if isinstance(product, str) else product["name"].removeprefix("products/")
-        for product in found
+        for product in products
     ]
 
 

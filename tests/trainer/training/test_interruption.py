@@ -30,5 +30,10 @@ def interrupted_twice() -> None:
 
 def test_one_that_comes_later_acts_as_it_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPEATED_WITHIN_SECONDS", 0.0)
-    with pytest.raises(KeyboardInterrupt):
-        interrupted_twice()
+    # Whatever the shell, or tests before, have left.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_twice()
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,7 +1,8 @@
 """What the trainer's tests share."""
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -26,6 +27,14 @@ def random_array(
     if kind in ("bias", "mean"):
         return random.uniform(-0.2, 0.2, shape).astype(np.float32)
     return random.uniform(0.6, 1.4, shape).astype(np.float32) * (3 if kind == "power" else 1)
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Tests that a shell runs in the background ignore Ctrl-C, and children would inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

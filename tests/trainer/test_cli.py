@@ -218,12 +218,11 @@ def test_publish_says_what_the_index_was_measured_to_do_and_where_the_curve_is(
     assert "Not calibrated, so no matchProbability: expected photos of 20 products" in told
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_serve_opens_the_function_and_takes_it_along_when_it_ends(
     shop: Shop, end: signal.Signals
 ) -> None:
-    # Tests that a shell runs in the background ignore Ctrl-C, and children would inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     port = free_port()
     command = [sys.executable, "-m", "trainer", "serve", "--root", str(shop.root)]
     with subprocess.Popen(

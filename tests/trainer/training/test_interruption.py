@@ -28,12 +28,8 @@ def interrupted_twice() -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_one_that_comes_later_acts_as_it_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REPEATED_WITHIN_SECONDS", 0.0)
-    # Whatever the shell, or tests before, have left.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            interrupted_twice()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_twice()

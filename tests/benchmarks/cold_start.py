@@ -1,4 +1,4 @@
-"""What a cold start consists of: when it listens, is loaded and answers; its stages; its imports.
+"""What a cold start consists of: its stages, up to the first answer, and its imports.
 
     python -m tests.benchmarks.cold_start [--starts 5]
 

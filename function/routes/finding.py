@@ -97,9 +97,9 @@ class Finder:
             if not looked_for:
                 with stage("decode"):
                     looked_for = self._pixels(engine, content, query.region, deadline)
+                if leaving():
+                    raise ClientLeft("The client left while its photo was decoded.")
             _check(deadline)
-            if leaving():
-                raise ClientLeft("The client left while its photo was decoded.")
             parts: list[Part] = []
             why = ""
             if query.max_objects and not isinstance(looked_for, str):

@@ -35,7 +35,6 @@ maxObjects and explain. What is read from an address's query, `queries.py` reads
 import base64
 import binascii
 import string
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,21 +129,16 @@ def parse_similar(request: Request, product_id: str) -> SearchRequest:
 
 
 def _parse_multipart(request: Request) -> SearchRequest:
-    # The default allows fewer parts than one list of ids may have.
     texts, files = read_form(request, max_parts=MAX_FORM_PARTS)
-    photos = files.getlist("image")
-    others = sorted(set(files) - {"image"})
-    if others:
+    if others := sorted(set(files) - {"image"}):
         raise unknown_fields(others)
     if "image" in texts:
         raise invalid("image", "a file part, with a filename", "a text part")
+    photos = files.get("image", [])
     if len(photos) != 1:
         raise _missing_image() if not photos else invalid("image", "one file", len(photos))
-    # Its copy is given back before the search waits.
-    with closing(photos[0].stream) as upload:
-        content = upload.read()
-    values = gather(texts.lists())
-    return SearchRequest(content=content, **read_fields(values, from_text=True))
+    values = gather(texts.items())
+    return SearchRequest(content=photos[0], **read_fields(values, from_text=True))
 
 
 def parse_search_object(body: dict[str, Any]) -> SearchRequest:

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Iterable
-from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Request
-from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.formparser import FormDataParser
+from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
 
-from .errors import BadRequest, UnsupportedImage
+from .errors import BadRequest, PayloadTooLarge, UnsupportedImage
 from .fields import kind_of
 
 # Lists, objects and what is in them, outside of texts or not: a search has a thousand or two, a
@@ -17,24 +15,75 @@ from .fields import kind_of
 MAX_JSON_PARTS = 100_000
 _BETWEEN_PARTS = (b"[", b"{", b",")
 
+# Of all texts of a form: the longest filter, a thousand excluded products, and more.
+MAX_TEXT_BYTES = 500_000
+# The larger a piece that is read, the less often Python's lock is waited for.
+_CHUNK_BYTES = 1 << 20
 
-def read_form(
-    request: Request, *, max_parts: int
-) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
-    """Read multipart/form-data: its texts and its files; empty where it is none.
+
+class Form(NamedTuple):
+    """What came as multipart/form-data, by the names of the parts.
+
+    Attributes:
+        texts: of the parts without a file name, in UTF-8.
+        files: of those that have one.
+    """
+
+    texts: dict[str, list[str]]
+    files: dict[str, list[bytes]]
+
+
+def read_form(request: Request, *, max_parts: int) -> Form:
+    """Read multipart/form-data.
 
     Files stay in memory, as the request's length is limited: a photo needs no folder for temporary
     files, which may be full, and would lie in memory too on Cloud Run.
+
+    Args:
+        request: whose body was not read yet.
+        max_parts: texts and files, at most.
+
+    Raises:
+        BadRequest: it is malformed, or was cut off.
+        PayloadTooLarge: it has more parts, longer heads or more text than any request needs.
     """
-    parser = FormDataParser(
-        stream_factory=lambda *_, **__: BytesIO(),
-        max_form_memory_size=request.max_form_memory_size,
-        max_form_parts=max_parts,
-    )
-    _, texts, files = parser.parse(
-        request.stream, request.mimetype, request.content_length, request.mimetype_params
-    )
-    return texts, files
+    form = Form({}, {})
+    parts: list[tuple[MultipartSegment, list[bytes]]] = []
+    text_bytes = 0
+    try:
+        parser = PushMultipartParser(
+            request.mimetype_params.get("boundary", ""),
+            content_length=request.content_length,
+            max_segment_count=max_parts,
+        )
+        for event in parser.parse_blocking(request.stream.read, _CHUNK_BYTES):
+            if isinstance(event, MultipartSegment):
+                parts.append((event, []))
+            elif event is not None:
+                part, pieces = parts[-1]
+                pieces.append(event)
+                if not _is_file(part):
+                    text_bytes += len(event)
+                if text_bytes > MAX_TEXT_BYTES:
+                    raise ParserLimitReached(f"More than {MAX_TEXT_BYTES:,} bytes of text")
+    except ParserLimitReached as limit:
+        raise PayloadTooLarge(f"The form is larger than any search's ({limit}).") from None
+    except MultipartError as error:
+        raise BadRequest(
+            f"The body: expected multipart/form-data, whole to its last boundary ({error}).",
+            reason="FORM_INVALID",
+        ) from None
+    for part, pieces in parts:
+        value = b"".join(pieces)
+        if _is_file(part):
+            form.files.setdefault(part.name, []).append(value)
+        else:
+            form.texts.setdefault(part.name, []).append(value.decode(errors="replace"))
+    return form
+
+
+def _is_file(part: MultipartSegment) -> bool:
+    return part.filename is not None
 
 
 def read_json(request: Request, *mimetypes: str) -> dict[str, Any]:

@@ -56,18 +56,18 @@ def content(text: bytes) -> bytes:
 
 
 FORMS: dict[str, Hostile] = {
-    "no boundary": Hostile(lambda: form(IMAGE), "IMAGE_MISSING", "multipart/form-data"),
+    "no boundary": Hostile(lambda: form(IMAGE), "FORM_INVALID", "multipart/form-data"),
     "another boundary": Hostile(
-        lambda: form(IMAGE), "IMAGE_MISSING", "multipart/form-data; boundary=other"
+        lambda: form(IMAGE), "FORM_INVALID", "multipart/form-data; boundary=other"
     ),
     "a boundary of 5,000 characters": Hostile(
         lambda: form(IMAGE, boundary=b"b" * 5_000),
         "",
         f"multipart/form-data; boundary={'b' * 5_000}",
     ),
-    "a boundary and nothing else": Hostile(lambda: b"--" + BOUNDARY, "IMAGE_MISSING"),
-    "no end": Hostile(lambda: form(IMAGE, end=False), "IMAGE_MISSING"),
-    "cut off in a head": Hostile(lambda: form(IMAGE)[:60], "IMAGE_MISSING"),
+    "a boundary and nothing else": Hostile(lambda: b"--" + BOUNDARY, "FORM_INVALID"),
+    "no end": Hostile(lambda: form(IMAGE, end=False), "FORM_INVALID"),
+    "cut off in a head": Hostile(lambda: form(IMAGE)[:60], "FORM_INVALID"),
     "10,000 fields": Hostile(
         lambda: form(IMAGE, *[field(b"facets", b"x")] * 10_000), "PAYLOAD_TOO_LARGE"
     ),
@@ -134,8 +134,15 @@ FORMS: dict[str, Hostile] = {
         lambda: form((_IMAGE_HEAD, (b"\r\n--" + BOUNDARY[:-1]) * 1_300_000)),
         "IMAGE_TYPE_UNSUPPORTED",
     ),
-    "line ends and nothing else": Hostile(lambda: b"\n" * _MANY, "PAYLOAD_TOO_LARGE"),
-    "a preamble of 20 megabytes": Hostile(lambda: b"x" * _MANY + form(IMAGE), "PAYLOAD_TOO_LARGE"),
+    "line ends and nothing else": Hostile(lambda: b"\n" * _MANY, "FORM_INVALID"),
+    "20 megabytes before the first boundary": Hostile(
+        lambda: b"x" * _MANY + form(IMAGE), "FORM_INVALID"
+    ),
+    "a preamble of 20 megabytes": Hostile(lambda: b"x" * _MANY + b"\r\n" + form(IMAGE), ""),
+    "20 megabytes after the last boundary": Hostile(lambda: form(IMAGE) + b"x" * _MANY, ""),
+    "a part whose length lies": Hostile(
+        lambda: form((_IMAGE_HEAD + b"\r\nContent-Length: 3", PHOTO)), "FORM_INVALID"
+    ),
     "another encoding of a part": Hostile(
         lambda: form((_IMAGE_HEAD + b"\r\nContent-Transfer-Encoding: base64", PHOTO)), ""
     ),

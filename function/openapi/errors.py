@@ -25,6 +25,7 @@ REASONS: dict[type[FunctionError], dict[str, str]] = {
         "BAD_REQUEST": "The request is malformed in one of its parts: mend the client.",
         "REQUEST_EMPTY": "Send a photo.",
         "JSON_INVALID": "Send a JSON object in UTF-8.",
+        "FORM_INVALID": "Send multipart/form-data, whole to its last boundary.",
         "FIELD_UNKNOWN": "Correct the field's name; the message lists the known ones.",
         "FIELD_INVALID": "Correct the field's value; the message says what was expected.",
         "FILTER_INVALID": "Correct the filter at the character that the message names.",

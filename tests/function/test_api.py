@@ -13,6 +13,7 @@ import pytest
 from flask import Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from urllib3 import encode_multipart_formdata
 from werkzeug.test import EnvironBuilder
 
 from function import api
@@ -33,7 +34,13 @@ def as_json(body: object) -> Request:
 
 
 def as_form(**fields: Any) -> Request:
-    return as_request(data=fields, content_type="multipart/form-data")
+    parts = [
+        (name, value)
+        for name, values in fields.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    body, content_type = encode_multipart_formdata(parts)
+    return as_request(data=body, content_type=content_type)
 
 
 def as_request(**options: Any) -> Request:
@@ -48,8 +55,8 @@ def parse(request: Request) -> SearchRequest:
         return parse_search(request)
 
 
-def file(data: bytes = PHOTO) -> tuple[BytesIO, str]:
-    return BytesIO(data), "photo.jpg"
+def file(data: bytes = PHOTO) -> tuple[str, bytes]:
+    return "photo.jpg", data
 
 
 def test_both_forms_say_the_same() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import function
 from tests.releases import TinyRelease
 
-ANSWERING = {"PIL", "numpy", "openvino", "prometheus_client", "simplejpeg"}
+ANSWERING = {"PIL", "multipart", "numpy", "openvino", "prometheus_client", "simplejpeg"}
 # Flask, its parts, cloudevents, and google.cloud.functions, which is the framework's own. ScaNN is
 # for trees, which a process of its own searches.
 FRAMEWORK = {

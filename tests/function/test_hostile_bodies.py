@@ -47,8 +47,6 @@ SEEDS = [
 ]
 
 
-# Where werkzeug gives a form up, it leaves the file of the part that it was at to the collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @settings(max_examples=300)
 @given(st.sampled_from(SEEDS).flatmap(lambda seed: st.tuples(st.just(seed[0]), damaged([seed[1]]))))
 def test_a_damaged_body_is_read_or_refused(body: tuple[str, bytes]) -> None:

@@ -21,13 +21,19 @@ help:  ## list the commands
 # The stamp lies inside .venv: who deletes that starts anew, and a second call costs nothing.
 STAMP = .venv/installed-$(subst $(space),-,$(strip default $(EXTRAS)))
 
+# Else Python compiles a module once, when it is first imported; where it may not keep that, each
+# start would take seconds longer, and the tests start some hundred processes.
+COMPILE := $(PYTHONDONTWRITEBYTECODE)$(UV_COMPILE_BYTECODE)
+
 setup:  ## make .venv from the locks; EXTRAS="dev" adds what tests need
 	@$(MAKE) --silent --no-print-directory $(STAMP)
 
 .venv/installed-%: $(LOCKS) pyproject.toml $(filter .cache/%,$(UV))
 	@test -x .venv/bin/python || $(UV) venv --quiet --python "$$(cat .python-version)" .venv
-	$(UV) pip install --python .venv/bin/python --require-hashes $(addprefix -r ,$(LOCKS))
+	$(UV) pip install --python .venv/bin/python --require-hashes $(if $(COMPILE),--compile-bytecode) \
+	  $(addprefix -r ,$(LOCKS))
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	$(if $(COMPILE),.venv/bin/python -m compileall -q function trainer)
 	@touch $@
 
 lock: $(filter .cache/%,$(UV))  ## write the locks anew from pyproject.toml; UPGRADE=1 takes newer releases

@@ -20,9 +20,10 @@ _POLL_SECONDS = 0.1
 # For how long, and how often, a moment without a search is looked for.
 _IDLE_SECONDS = 1.0
 _IDLE_POLL_SECONDS = 0.001
-# Each refusal costs about a thirtieth of a search, so callers that come again at once, as fast as
-# they can, would take the processors from those that were let in: refusals keep this pace.
-REFUSALS_PER_SECOND = 200
+# A refusal takes a millisecond of a processor and, while searches compute on all of them in step,
+# as much of each other one. At this pace, of each place, callers that come again at once, as fast
+# as they can, take a twentieth of the time from those that were let in.
+REFUSALS_PER_SECOND = 25
 # Of the newest search in the mean that a refused caller's patience is reckoned from.
 _NEWEST = 0.1
 
@@ -149,7 +150,8 @@ class Admission:
             here = self.running + self.waiting
             error.retry_after_seconds = max(1, math.ceil(here * self._seconds / self._places))
             now = time.monotonic()
-            self._last_refusal = max(now, self._last_refusal + 1 / REFUSALS_PER_SECOND)
+            distance = 1 / (REFUSALS_PER_SECOND * self._places)
+            self._last_refusal = max(now, self._last_refusal + distance)
             pause = self._last_refusal - now
         time.sleep(pause)
         raise error

@@ -4,9 +4,9 @@
 
 Clients post different photos of 1024×768 as fast as they are answered, and one that is refused
 tries again when it is told to; with `--pause 0.1` ten times sooner, with `--pause 0` at once, the
-worst that clients can do. They share the machine with the server. Limit of the same run: an answer
-should take no longer than all who may compute and wait with it, (running + waiting) ÷ answers a
-second.
+worst that clients can do. They share the machine with the server, and how much of it they take is
+told. Limit of the same run: an answer should take no longer than all who may compute and wait with
+it, (running + waiting) ÷ answers a second.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 from function.settings import Settings
+from tests.benchmarks.footprint import processor_seconds
 from tests.benchmarks.http_load import PATH, connect, encode
 from tests.benchmarks.serving import ours, running
 from tests.benchmarks.shop import open_shop, shop_root
@@ -29,12 +30,18 @@ SERVER_KEEPS_SECONDS = 2.0
 
 
 def flood(
-    port: int, photos: Sequence[bytes], clients: int, seconds: float, pause: float | None
+    port: int,
+    process: int,
+    photos: Sequence[bytes],
+    clients: int,
+    seconds: float,
+    pause: float | None,
 ) -> Row:
     """Post without a rest; RuntimeError for any answer but 200 and 429.
 
     Args:
-        port, photos, clients, seconds: where, what, from how many at once, how long.
+        port, process: of the server.
+        photos, clients, seconds: what, from how many at once, how long.
         pause: seconds after a refusal; None: as many as `Retry-After` says.
     """
     end = time.perf_counter() + seconds
@@ -67,9 +74,12 @@ def flood(
         return answered, refused
 
     with ThreadPoolExecutor(clients) as pool:
-        start = time.perf_counter()
+        start, ours_before = time.perf_counter(), processor_seconds(process)
+        theirs_before = time.process_time()
         found = list(pool.map(client, range(clients)))
         elapsed = time.perf_counter() - start
+        ours_taken = processor_seconds(process) - ours_before
+        theirs_taken = time.process_time() - theirs_before
     answered = [spent for some, _ in found for spent in some]
     refused = sum(some for _, some in found)
     timing = Timing.of(answered)
@@ -82,6 +92,8 @@ def flood(
         "p99 ÷ p50": timing.p99 / timing.p50,
         "429, share": refused / (refused + len(answered)),
         "429/s": refused / elapsed,
+        "the server's processors": ours_taken / elapsed,
+        "the clients'": theirs_taken / elapsed,
     }
 
 
@@ -100,10 +112,11 @@ def main() -> None:
         if (value := getattr(arguments, name)) is not None:
             server.environment[f"LOOKALIKE_MAX_{name.upper()}"] = value
     settings = Settings.from_environment(server.environment)
-    with running(server, photos[0]) as (port, _, _):
-        flood(port, photos, 4, 1.0, 0.0)
+    with running(server, photos[0]) as (port, process, _):
+        flood(port, process, photos, 4, 1.0, 0.0)
         rows = [
-            flood(port, photos, clients, arguments.seconds, arguments.pause) for clients in CLIENTS
+            flood(port, process, photos, clients, arguments.seconds, arguments.pause)
+            for clients in CLIENTS
         ]
     places = settings.running_searches + settings.max_waiting
     peak = max(float(row["answers/s"] or 0) for row in rows)

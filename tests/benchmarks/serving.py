@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -36,6 +36,7 @@ from function.embedder import open_embedder
 from function.photo import load_pixels
 from function.release import current_release_id, read_manifest, release_prefix
 from function.storage import open_storage
+from tests.benchmarks.footprint import memory_mb
 from tests.benchmarks.http_load import Load, connect, load, post
 from tests.benchmarks.peers import PYTHON, run_peer
 from tests.benchmarks.quality import as_torchvision
@@ -153,38 +154,6 @@ def cold_start(server: Server, photo: bytes, starts: int) -> float:
         with running(server, photo) as (_, _, taken):
             seconds.append(taken)
     return median(seconds)
-
-
-def memory_mb(process: int, *, apart_from: Path | None = None) -> float:
-    """Of a process and its children, each share of what several hold counted once.
-
-    Args:
-        process: its number.
-        apart_from: whose files' mapped pages are not counted.
-    """
-    ids, total = [process], 0
-    for one in ids:
-        # A child may end meanwhile.
-        with suppress(FileNotFoundError, ProcessLookupError):
-            children = Path(f"/proc/{one}/task/{one}/children").read_text()
-            ids += map(int, children.split())
-            total += sum(
-                size
-                for path, size in _mappings(one)
-                if apart_from is None or not path.is_relative_to(apart_from)
-            )
-    return total / 1e3
-
-
-def _mappings(process: int) -> Iterator[tuple[Path, int]]:
-    """What a process maps, and its share of each mapping's pages in kB."""
-    path = Path()
-    for line in Path(f"/proc/{process}/smaps").read_text().splitlines():
-        name, *values = line.split(maxsplit=5)
-        if name == "Pss:":
-            yield path, int(values[0])
-        elif not name.endswith(":"):
-            path = Path(values[4] if len(values) > 4 else "")
 
 
 def best_products(port: int, photos: Sequence[bytes]) -> list[str]:

@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 
 from function.release import current_release_id
 from function.storage import open_storage
+from tests.benchmarks.footprint import memory_mb
 from tests.benchmarks.http_load import load
 from tests.benchmarks.open_loop import Asked, asking
-from tests.benchmarks.serving import memory_mb, ours, running
+from tests.benchmarks.serving import ours, running
 from tests.benchmarks.shop import open_shop, shop_root
 from tests.benchmarks.timing import FOLDER
 from tests.successors import add_successor, point_at, retitle, rewrite_index, rewrite_program

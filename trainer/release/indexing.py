@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
-from math import sqrt
+from math import inf, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,14 @@ EXACT_ROWS = 5_000
 # Vectors that train the clusters and the quantiser; more adds time, hardly recall.
 _TRAINING_SAMPLE = 100_000
 
-# Twice the usual sqrt(rows) leaves, each row in a second leaf too (SOAR). For 60,502 rows this
-# finds 98.9 % of the neighbours in the time in which sqrt(rows) leaves find 98.5 % and four times
-# sqrt(rows) 95 %; without the second leaf, 95 to 98 %.
+# The fewest leaves that are tried, and their growth from one tree to the next. 60,502 rows are
+# found soonest in 2 sqrt(rows) leaves, each row in a second one too (SOAR): half or twice as many
+# take 1.1 times as long, four times as many 1.3. A million take 0.75 ms in 2 sqrt(rows) leaves,
+# 0.56 in twice as many.
 _LEAVES_PER_ROOT = 2
+_MORE_LEAVES = 2
+# A tree of more leaves that does not find in less than so much of the time is the last.
+_SOONER = 0.95
 _SOAR_LAMBDA = 1.5
 
 
@@ -98,9 +102,9 @@ def build_index(
     Search", NeurIPS 2023) with anisotropic 4-bit quantisation (Guo et al., "Accelerating
     Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020) is built over as few
     numbers of each row as `projection.projections` finds enough, and searched with more and more
-    leaves, reordered rows and types of these until it reaches the recall; of the settings that do,
-    exact search among them, one of the fastest is kept. Where none does, a tree of more numbers
-    follows.
+    leaves, reordered rows and types of these until it reaches the recall. Trees of more leaves
+    follow as long as they find in less time; of the settings that reach the recall, exact search
+    among them, one of the fastest is kept. Where none does, trees of more numbers follow.
 
     Args:
         vectors: of the catalogue.
@@ -124,7 +128,9 @@ def build_index(
         curve: list[IndexSetting] = []
         if setting is not None:
             _add_rows(rows, vectors, Path(scratch), (setting.row_type,))
-            tree = _built(vectors, Path(scratch), _projection_of(setting, vectors))
+            projection = _projection_of(setting, vectors)
+            tree = _built(vectors, Path(scratch), setting.leaves, projection)
+            trees = {tree.leaves: tree}
             curve = [_measured_again(tree, rows[setting.row_type], probe, setting)]
         if not curve or curve[0].recall_at_10 < recall:
             if curve:
@@ -135,13 +141,13 @@ def build_index(
             _add_rows(rows, vectors, Path(scratch), _INTEGER_TYPES)
             curve = [exact]
             for projection in projections(probe, recall):
-                tree = _built(vectors, Path(scratch), projection)
-                measured = _measured(tree, rows, probe, recall)
+                trees, measured = _tried(vectors, Path(scratch), projection, rows, probe, recall)
                 curve += measured
-                if any(setting.recall_at_10 >= recall for setting in measured):
+                if _reaches(measured, recall):
                     break
         chosen = choose(curve, recall)
         if chosen.kind == "scann":
+            tree = trees[chosen.leaves]
             for path in tree.folder.iterdir():
                 path.rename(folder / path.name)
             for path in rows[chosen.row_type].iterdir():
@@ -150,10 +156,46 @@ def build_index(
     return BuiltIndex(recall, chosen, tuple(curve))
 
 
-def _built(vectors: Vectors, scratch: Path, projection: Projection | None) -> BuiltTree:
+def _tried(
+    vectors: Vectors,
+    scratch: Path,
+    projection: Projection | None,
+    rows: Mapping[RowType, Path],
+    probe: Probe,
+    recall: float,
+) -> tuple[dict[int, BuiltTree], list[IndexSetting]]:
+    """Build and measure trees of more and more leaves, until more do not find sooner.
+
+    Returns:
+        The trees by the number of their leaves, and all settings that were measured.
+    """
+    trees: dict[int, BuiltTree] = {}
+    curve: list[IndexSetting] = []
+    leaves, best = fewest_leaves(len(vectors)), inf
+    while True:
+        tree = _built(vectors, scratch, leaves, projection)
+        if tree.leaves in trees:
+            # More clusters than the rows have.
+            break
+        trees[tree.leaves] = tree
+        measured = _measured(tree, rows, probe, recall)
+        curve += measured
+        if not _reaches(measured, recall) or (ms := choose(measured, recall).ms) > _SOONER * best:
+            break
+        leaves, best = _MORE_LEAVES * leaves, ms
+    return trees, curve
+
+
+def _reaches(settings: list[IndexSetting], recall: float) -> bool:
+    return any(setting.recall_at_10 >= recall for setting in settings)
+
+
+def _built(
+    vectors: Vectors, scratch: Path, leaves: int, projection: Projection | None
+) -> BuiltTree:
     """Build a tree in a new folder."""
-    with console.status("Building the index's tree…"):
-        return build_tree(vectors, Path(tempfile.mkdtemp(dir=scratch)), projection)
+    with console.status(f"Building a tree of {leaves:,} leaves…"):
+        return build_tree(vectors, Path(tempfile.mkdtemp(dir=scratch)), projection, leaves=leaves)
 
 
 def _projection_of(setting: IndexSetting, vectors: Vectors) -> Projection | None:
@@ -221,7 +263,18 @@ def _measured(
     return settings
 
 
-def build_tree(vectors: Vectors, folder: Path, projection: Projection | None = None) -> BuiltTree:
+def fewest_leaves(rows: int) -> int:
+    """Return the leaves of the first tree that is tried."""
+    return max(1, round(_LEAVES_PER_ROOT * sqrt(rows)))
+
+
+def build_tree(
+    vectors: Vectors,
+    folder: Path,
+    projection: Projection | None = None,
+    *,
+    leaves: int | None = None,
+) -> BuiltTree:
     """Write a tree of unit vectors into an existing folder.
 
     The vectors and how it is searched are still to be written.
@@ -230,11 +283,12 @@ def build_tree(vectors: Vectors, folder: Path, projection: Projection | None = N
         vectors: unit vectors.
         folder: existing; it may hold the vectors.
         projection: to the numbers that the tree knows the rows by; None: all of them.
+        leaves: clusters, at most; None: the fewest that are tried for so many rows.
     """
     from scann.scann_ops.py import scann_ops_pybind
 
     rows = len(vectors)
-    leaves = max(1, round(_LEAVES_PER_ROOT * sqrt(rows)))
+    leaves = leaves or fewest_leaves(rows)
     sample = min(rows, _TRAINING_SAMPLE)
     known = vectors if projection is None else vectors @ projection
     builder: Any = scann_ops_pybind.builder(known, 10, "dot_product")

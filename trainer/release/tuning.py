@@ -36,6 +36,9 @@ _LEAST_GAIN = 0.0005
 # times differ by; in ms, a hundredth of what the network takes for a photo.
 _EQUAL_SHARE, _EQUAL_MS = 1.25, 0.2
 
+# Of about as small ones the fastest is taken: trees over the same rows differ by a few hundredths.
+_EQUAL_MEMORY = 1.05
+
 # Two summations of one product differ by less.
 _ROUNDING = 1e-6
 
@@ -208,17 +211,19 @@ def _ladder(leaves: int) -> list[int]:
 
 
 def choose(curve: Sequence[IndexSetting], recall: float) -> IndexSetting:
-    """Return the setting to serve: the smallest of those that reach the recall about as fast.
+    """Return the setting to serve: of those that reach the recall about as fast, a smallest.
 
     Args:
-        curve: exact search among them, which always reaches it.
+        curve: of which one reaches it, as exact search always does.
         recall: to be reached.
     """
     enough = [setting for setting in curve if setting.recall_at_10 >= recall]
     least = min(setting.ms for setting in enough)
     limit = max(_EQUAL_SHARE * least, least + _EQUAL_MS)
     fast = [setting for setting in enough if setting.ms <= limit]
-    return min(fast, key=lambda setting: (setting.megabytes, setting.ms))
+    smallest = min(setting.megabytes for setting in fast)
+    small = [setting for setting in fast if setting.megabytes <= _EQUAL_MEMORY * smallest]
+    return min(small, key=lambda setting: setting.ms)
 
 
 def megabytes(folder: Path) -> float:

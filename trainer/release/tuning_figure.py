@@ -1,5 +1,8 @@
 """The picture of an index's tuning: recall against time, for every setting that was measured."""
 
+from typing import Any
+
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from function.manifest import IndexSetting
@@ -11,27 +14,32 @@ TUNING = "tuning.png"
 
 
 def tuning_png(built: BuiltIndex) -> bytes:
-    """Draw what `build_index` measured, a line for each type of rows and number reordered.
+    """Draw what `build_index` measured.
+
+    A line for each type of rows and number reordered: in colours for exact search and the tree that
+    is served, or the first tree where none is; in grey for trees of other numbers of leaves.
 
     Returns:
         A PNG file.
     """
-    lines: dict[str, list[IndexSetting]] = {}
-    for setting in built.curve:
-        lines.setdefault(_name(setting), []).append(setting)
+    trees = dict.fromkeys(setting.leaves for setting in built.curve if setting.leaves)
+    coloured = built.chosen.leaves or next(iter(trees), 0)
     with drawing(8, 4.5) as figure:
         axes = figure.subplots()
-        for number, (name, settings) in enumerate(lines.items()):
-            settings.sort(key=lambda setting: setting.ms)
-            axes.plot(
-                [setting.ms for setting in settings],
-                [setting.recall_at_10 for setting in settings],
+        shown = [setting for setting in built.curve if setting.leaves in (0, coloured)]
+        for number, (name, settings) in enumerate(_lines(shown).items()):
+            _plot(
+                axes,
+                settings,
                 label=name,
                 color=PALETTE[number % len(PALETTE)],
                 linestyle=("-", "--")[number // len(PALETTE) % 2],
-                marker="o",
-                markersize=4,
             )
+        for number, leaves in enumerate(leaves for leaves in trees if leaves != coloured):
+            others = [setting for setting in built.curve if setting.leaves == leaves]
+            for place, settings in enumerate(_lines(others).values()):
+                label = None if place else f"with {leaves:,} leaves"
+                _plot(axes, settings, label=label, color=MUTED, linestyle=(":", "-.")[number % 2])
         axes.axhline(built.target_recall_at_10, color=MUTED, linewidth=1, linestyle=":")
         axes.plot(
             built.chosen.ms,
@@ -54,6 +62,23 @@ def tuning_png(built: BuiltIndex) -> bytes:
         axes.set_title(f"Aim: {built.target_recall_at_10:.1%} of the ten nearest rows")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return png(figure)
+
+
+def _lines(settings: list[IndexSetting]) -> dict[str, list[IndexSetting]]:
+    lines: dict[str, list[IndexSetting]] = {}
+    for setting in sorted(settings, key=lambda setting: setting.ms):
+        lines.setdefault(_name(setting), []).append(setting)
+    return lines
+
+
+def _plot(axes: Axes, settings: list[IndexSetting], **style: Any) -> None:
+    axes.plot(
+        [setting.ms for setting in settings],
+        [setting.recall_at_10 for setting in settings],
+        marker="o",
+        markersize=4,
+        **style,
+    )
 
 
 def _name(setting: IndexSetting) -> str:

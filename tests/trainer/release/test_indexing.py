@@ -1,6 +1,7 @@
 """The index that is built is as good as it says, and as small and fast as its tuning found."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.index import PROJECTION, NumpyIndex, TreeIndex, open_index
+from function.index import CENTROIDS, PROJECTION, NumpyIndex, TreeIndex, open_index
 from function.manifest import IndexSetting
 from function.vectors import open_vectors
-from trainer.release.indexing import BuiltIndex, build_index
+from trainer.release.indexing import BuiltIndex, BuiltTree, build_index
 from trainer.release.projection import projection_to
 from trainer.release.tuning import Probe, choose
 
@@ -93,16 +94,60 @@ def test_the_curve_has_exact_search_and_every_type_of_rows_until_it_is_good_enou
 ) -> None:
     curve = tuned[0].curve
     assert curve[0].kind == "exact"
-    for row_type in ("float32", "int16", "int8"):
+    trees = {setting.leaves for setting in curve if setting.kind == "scann"}
+    for row_type, tree in product(("float32", "int16", "int8"), trees):
         climbed = [
             setting
             for setting in curve
-            if (setting.kind, setting.row_type, setting.reorder) == ("scann", row_type, 50)
+            if (setting.leaves, setting.row_type, setting.reorder) == (tree, row_type, 50)
         ]
         leaves = [setting.leaves_to_search for setting in climbed]
         assert leaves == sorted(set(leaves))
         assert all(setting.recall_at_10 < 0.9 for setting in climbed[:-1])
     assert all(setting.ms > 0 for setting in curve)
+
+
+@pytest.mark.parametrize(
+    ("ms_of_trees", "built", "served"),
+    [
+        ([1.0, 0.8, 0.79], 3, 2),  # the third finds hardly sooner
+        ([1.0, 0.8, 0.9], 3, 1),
+        ([1.0, 1.1], 2, 0),
+        ([None], 1, None),  # none reaches the recall: exact search serves
+    ],
+)
+def test_trees_of_more_leaves_are_built_as_long_as_they_find_sooner(
+    vectors: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ms_of_trees: list[float | None],
+    built: int,
+    served: int | None,
+) -> None:
+    times = iter(ms_of_trees)
+    trees: list[BuiltTree] = []
+
+    def measured(tree: BuiltTree, *_: object) -> list[IndexSetting]:
+        trees.append(tree)
+        recall, ms = (0.1, 1.0) if (next_ms := next(times)) is None else (0.95, next_ms)
+        return [IndexSetting("scann", "int8", tree.leaves, 9, 50, recall, ms, 0.5)]
+
+    monkeypatch.setattr("trainer.release.indexing._measured", measured)
+    monkeypatch.setattr("trainer.release.indexing.projections", lambda probe, recall: iter([None]))
+    monkeypatch.setattr(
+        "trainer.release.indexing.exact_setting",
+        lambda folder, probe: IndexSetting("exact", "float32", 0, 0, 0, 1.0, 9.0, 4.0),
+    )
+    chosen = build_index(vectors, tmp_path, recall=0.9, exact_rows=10).chosen
+    assert len(trees) == built
+    assert [tree.leaves for tree in trees] == pytest.approx([110, 219, 438][:built], rel=0.05)
+    if served is None:
+        assert chosen.kind == "exact"
+        return
+    index = open_index(tmp_path, "scann")
+    assert isinstance(index, TreeIndex)
+    assert chosen.leaves == trees[served].leaves == index.parameters.leaves
+    assert len(np.load(tmp_path / CENTROIDS)) == chosen.leaves
 
 
 def along_a_few_directions(rows: int, seed: int) -> np.ndarray:
@@ -188,13 +233,16 @@ def test_where_no_tree_is_good_enough_search_is_exact(vectors: np.ndarray) -> No
     assert choose([exact, tree], 0.98) == tree
 
 
-def test_among_settings_about_as_fast_the_smallest_is_chosen() -> None:
+def test_among_settings_about_as_fast_a_smallest_is_chosen() -> None:
     exact = IndexSetting("exact", "float32", 0, 0, 0, 1.0, 9.0, 4.0)
     fast = IndexSetting("scann", "float32", 8, 2, 50, 0.995, 0.30, 4.5)
     small = replace(fast, row_type="int8", ms=0.45, megabytes=1.2)
     slow = replace(small, ms=0.55)
     assert choose([exact, fast, small], 0.99) == small
     assert choose([exact, fast, slow], 0.99) == fast
+    # A tree of more leaves takes hardly more memory.
+    finer = replace(small, leaves=16, ms=0.40, megabytes=1.25)
+    assert choose([exact, fast, small, finer], 0.99) == finer
     assert choose([exact, replace(fast, ms=4.0), replace(small, ms=4.9)], 0.99).row_type == "int8"
 
 
@@ -253,8 +301,8 @@ def test_a_setting_that_falls_short_is_not_taken_over(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     poor = replace(tuned[0].chosen, leaves_to_search=1, reorder=10)
-    built = build_index(vectors, tmp_path, recall=0.9, queries=clustered(300, 2), setting=poor)
-    assert built.chosen.recall_at_10 >= 0.9
+    built = build_index(vectors, tmp_path, recall=0.99, queries=clustered(300, 2), setting=poor)
+    assert built.chosen.recall_at_10 >= 0.99
     assert len(built.curve) > 3
     assert "it is tuned anew" in " ".join(capsys.readouterr().err.split())
 

@@ -1,5 +1,6 @@
 """The picture of a tuning shows every setting that was measured."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import matplotlib.axes
@@ -17,11 +18,14 @@ TREES = [
     for reorder in (50, 100, 200)
     for leaves in (2, 5, 9)
 ]
+FINER = [replace(tree, leaves=100, ms=tree.ms / 3) for tree in TREES]
 
 
-@pytest.mark.parametrize("curve", [[EXACT], [EXACT, *TREES]])
+@pytest.mark.parametrize(
+    ("curve", "labels"), [([EXACT], 2), ([EXACT, *TREES], 11), ([EXACT, *FINER, *TREES], 13)]
+)
 def test_every_setting_is_a_point_and_the_served_one_is_marked(
-    curve: list[IndexSetting], monkeypatch: pytest.MonkeyPatch
+    curve: list[IndexSetting], labels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[tuple[float, float, str]] = []
     plot = matplotlib.axes.Axes.plot
@@ -40,4 +44,5 @@ def test_every_setting_is_a_point_and_the_served_one_is_marked(
     assert served == [[curve[-1].ms, curve[-1].recall_at_10]]
     points = {(x, y) for x, y, label in drawn if label != "served"}
     assert points == {(setting.ms, setting.recall_at_10) for setting in curve}
-    assert len({label for *_, label in drawn}) == (2 if len(curve) == 1 else 11)
+    # A tree of other leaves has one name for all of its lines.
+    assert len({label for *_, label in drawn}) == labels

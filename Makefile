@@ -21,9 +21,9 @@ help:  ## list the commands
 # The stamp lies inside .venv: who deletes that starts anew, and a second call costs nothing.
 STAMP = .venv/installed-$(subst $(space),-,$(strip default $(EXTRAS)))
 
-# Else Python compiles a module once, when it is first imported; where it may not keep that, each
-# start would take seconds longer, and the tests start some hundred processes.
-COMPILE := $(PYTHONDONTWRITEBYTECODE)$(UV_COMPILE_BYTECODE)
+# Python compiles a module when it is first imported. Where it may not keep that, it is done at once:
+# each start would take seconds longer, and the tests start some hundred processes.
+COMPILE := $(PYTHONDONTWRITEBYTECODE)$(filter 1 true,$(UV_COMPILE_BYTECODE))
 
 setup:  ## make .venv from the locks; EXTRAS="dev" adds what tests need
 	@$(MAKE) --silent --no-print-directory $(STAMP)

@@ -17,8 +17,6 @@ _BETWEEN_PARTS = (b"[", b"{", b",")
 
 # Of all texts of a form: the longest filter, a thousand excluded products, and more.
 MAX_TEXT_BYTES = 500_000
-# The larger a piece that is read, the less often Python's lock is waited for.
-_CHUNK_BYTES = 1 << 20
 
 
 class Form(NamedTuple):
@@ -48,42 +46,43 @@ def read_form(request: Request, *, max_parts: int) -> Form:
         PayloadTooLarge: it has more parts, longer heads or more text than any request needs.
     """
     form = Form({}, {})
-    parts: list[tuple[MultipartSegment, list[bytes]]] = []
+    name, is_file = "", False
+    pieces: list[bytes] = []
     text_bytes = 0
     try:
+        # In strict mode, for otherwise a head is read anew with each line that it goes on for.
         parser = PushMultipartParser(
-            request.mimetype_params.get("boundary", ""),
-            content_length=request.content_length,
-            max_segment_count=max_parts,
+            request.mimetype_params.get("boundary", ""), max_segment_count=max_parts, strict=True
         )
-        for event in parser.parse_blocking(request.stream.read, _CHUNK_BYTES):
+        # In one piece: of several, what follows the last boundary would be refused, or not.
+        for event in parser.parse(request.get_data(cache=False)):
             if isinstance(event, MultipartSegment):
-                parts.append((event, []))
+                name, is_file, pieces = event.name, _is_file(event), []
             elif event is not None:
-                part, pieces = parts[-1]
                 pieces.append(event)
-                if not _is_file(part):
-                    text_bytes += len(event)
+            elif is_file:
+                form.files.setdefault(name, []).append(b"".join(pieces))
+            else:
+                text = b"".join(pieces)
+                text_bytes += len(text)
                 if text_bytes > MAX_TEXT_BYTES:
                     raise ParserLimitReached(f"More than {MAX_TEXT_BYTES:,} bytes of text")
+                form.texts.setdefault(name, []).append(text.decode(errors="replace"))
+        parser.close()
     except ParserLimitReached as limit:
-        raise PayloadTooLarge(f"The form is larger than any search's ({limit}).") from None
+        raise PayloadTooLarge(f"The form is larger than any search's ({limit.args[0]}).") from None
     except MultipartError as error:
         raise BadRequest(
-            f"The body: expected multipart/form-data, whole to its last boundary ({error}).",
+            f"The body: expected multipart/form-data, whole to its last boundary "
+            f"({error.args[0]}).",
             reason="FORM_INVALID",
         ) from None
-    for part, pieces in parts:
-        value = b"".join(pieces)
-        if _is_file(part):
-            form.files.setdefault(part.name, []).append(value)
-        else:
-            form.texts.setdefault(part.name, []).append(value.decode(errors="replace"))
     return form
 
 
 def _is_file(part: MultipartSegment) -> bool:
-    return part.filename is not None
+    # The second form is an older one, of names beyond ASCII.
+    return part.filename is not None or "filename*=" in part.header("Content-Disposition")
 
 
 def read_json(request: Request, *mimetypes: str) -> dict[str, Any]:

@@ -131,10 +131,13 @@ class GoldenInfo:
     Attributes:
         photos: how many.
         worst_cosine: the lowest that the published program reached on the publisher's machine.
+        instructions: of that machine's processor for floats, as "amx_bf16"; "" where none is known,
+            and in releases from before this was said.
     """
 
     photos: int
     worst_cosine: float
+    instructions: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
@@ -12,6 +13,8 @@ CGROUP = Path("/sys/fs/cgroup")
 
 # Products of 8-bit integers, summed in 32 bits, best first. Processors without them saturate.
 INT8_INSTRUCTIONS = ("amx_int8", "avx512_vnni", "avx_vnni")
+# Of bfloat16, then of float32, best first.
+FLOAT_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
 # The most there is: beside a thread of none it gets a seventieth of a busy processor.
 _NICENESS = 19
 
@@ -21,12 +24,21 @@ def int8_instructions() -> str:
 
     OpenVINO names INT8 among the capabilities of every processor, so the kernel is asked instead.
     """
+    return _best_of(INT8_INSTRUCTIONS)
+
+
+def float_instructions() -> str:
+    """Return the best instructions for bfloat16, else float32, that the processor has; or ""."""
+    return _best_of(FLOAT_INSTRUCTIONS)
+
+
+def _best_of(instructions: Iterable[str]) -> str:
     try:
         lines = CPUINFO.read_text().splitlines()
     except OSError:  # no Linux
         return ""
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return next((name for name in INT8_INSTRUCTIONS if name in flags), "")
+    return next((name for name in instructions if name in flags), "")
 
 
 def usable_processors(cgroup: Path = CGROUP) -> int:

@@ -62,7 +62,7 @@ FORMS: dict[str, Hostile] = {
     ),
     "a boundary of 5,000 characters": Hostile(
         lambda: form(IMAGE, boundary=b"b" * 5_000),
-        "",
+        "FORM_INVALID",
         f"multipart/form-data; boundary={'b' * 5_000}",
     ),
     "a boundary and nothing else": Hostile(lambda: b"--" + BOUNDARY, "FORM_INVALID"),
@@ -140,6 +140,13 @@ FORMS: dict[str, Hostile] = {
     ),
     "a preamble of 20 megabytes": Hostile(lambda: b"x" * _MANY + b"\r\n" + form(IMAGE), ""),
     "20 megabytes after the last boundary": Hostile(lambda: form(IMAGE) + b"x" * _MANY, ""),
+    "heads that go on for 860 lines": Hostile(
+        lambda: form(*[((b"A" * 2_500 + b":x" + b"\r\n y" * 860 + b"\r\n") * 7, b"")] * 650),
+        "FORM_INVALID",
+    ),
+    "a head that is no UTF-8": Hostile(
+        lambda: form(IMAGE, field(b"\xff" * 4_000, b"")), "FORM_INVALID"
+    ),
     "a part whose length lies": Hostile(
         lambda: form((_IMAGE_HEAD + b"\r\nContent-Length: 3", PHOTO)), "FORM_INVALID"
     ),

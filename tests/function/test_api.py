@@ -161,6 +161,13 @@ def test_every_field_is_documented() -> None:
     assert documented == list(FIELDS)
 
 
+def test_a_file_name_in_the_older_form_is_one_too() -> None:
+    head = b"Content-Disposition: form-data; name=\"image\"; filename*=UTF-8''gr%C3%BCn.jpg"
+    body = b"--b\r\n" + head + b"\r\n\r\n" + PHOTO + b"\r\n--b--\r\n"
+    request = as_request(data=body, content_type="multipart/form-data; boundary=b")
+    assert parse(request) == SearchRequest(PHOTO)
+
+
 def test_empty_text_is_an_absent_field() -> None:
     empty = {"filter": " ", "productSet": "", "pageToken": ""}
     assert parse(as_form(image=file(), **empty)) == SearchRequest(PHOTO)

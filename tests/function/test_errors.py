@@ -90,6 +90,9 @@ def image_of(address: str) -> dict[str, Any]:
 ASKED: dict[str, Callable[[RunningFunction], Answer]] = {
     "REQUEST_EMPTY": lambda one: one.request("POST", "/v1/products:search", b""),
     "JSON_INVALID": lambda one: one.search_json(b"{"),
+    "FORM_INVALID": lambda one: one.request(
+        "POST", "/v1/products:search", b"--b", {"Content-Type": "multipart/form-data; boundary=b"}
+    ),
     "FIELD_UNKNOWN": lambda one: one.search(PHOTO, colour="red"),
     "FIELD_INVALID": lambda one: one.search(PHOTO, pageSize=0),
     "FILTER_INVALID": lambda one: one.search(PHOTO, filter="color=red and x"),

@@ -82,6 +82,12 @@ def test_bytes_that_are_no_image_are_an_unsupported_image(data: bytes) -> None:
     assert caught.value.http_status == 415
 
 
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"hevc", b"heim"])
+def test_a_phones_heic_is_named(brand: bytes) -> None:
+    with pytest.raises(UnsupportedImage, match="is HEIC, and not an image of a type"):
+        decode(b"\x00\x00\x00\x18ftyp" + brand + b"\x00\x00\x00\x00mif1heic")
+
+
 def test_an_empty_upload_says_so() -> None:
     with pytest.raises(BadImage) as caught:
         decode(b"")

@@ -25,6 +25,7 @@ from function.manifest import (
     ModelInfo,
 )
 from function.photo import load_pixels
+from function.processor import float_instructions
 from function.release import LocalRelease
 from trainer.data.records import Catalog, Photo
 from trainer.data.screen import Report, add_to_report
@@ -149,7 +150,8 @@ def export_program(
         image_size=image_size,
         pooling=model.config.pooling,
     )
-    return Program(info, GoldenInfo(len(chosen), worst[SERVING_ENGINE]), int8)
+    agreement = GoldenInfo(len(chosen), worst[SERVING_ENGINE], float_instructions())
+    return Program(info, agreement, int8)
 
 
 def _pixels(catalog: Catalog, photo: Photo, size: int) -> UInt8[np.ndarray, "size size 3"]:

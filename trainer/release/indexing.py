@@ -129,7 +129,7 @@ def build_index(
         if setting is not None:
             _add_rows(rows, vectors, Path(scratch), (setting.row_type,))
             projection = _projection_of(setting, vectors)
-            tree = _built(vectors, Path(scratch), setting.leaves, projection)
+            tree = _built(vectors, Path(scratch), min(setting.leaves, len(vectors)), projection)
             trees = {tree.leaves: tree}
             curve = [_measured_again(tree, rows[setting.row_type], probe, setting)]
         if not curve or curve[0].recall_at_10 < recall:
@@ -172,10 +172,11 @@ def _tried(
     trees: dict[int, BuiltTree] = {}
     curve: list[IndexSetting] = []
     leaves, best = fewest_leaves(len(vectors)), inf
-    while True:
+    # ScaNN trains clusters on a row each, at the least.
+    while leaves <= min(len(vectors), _TRAINING_SAMPLE):
         tree = _built(vectors, scratch, leaves, projection)
         if tree.leaves in trees:
-            # More clusters than the rows have.
+            # So many small clusters were merged that there are no more than before.
             break
         trees[tree.leaves] = tree
         measured = _measured(tree, rows, probe, recall)

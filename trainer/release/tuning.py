@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,14 @@ _EXACT_QUERIES = 20
 
 _NEIGHBOURS = 10
 
-# The ladders that a setting's two numbers climb. Each rung of leaves is half as many again.
+# The ladders that a setting's two numbers climb. Each rung of leaves is a quarter more: one of half
+# as many again may stand so far above the recall that a tree of other leaves seems slower.
 REORDERS = (50, 100, 200)
-_FEWEST_LEAVES, _LEAF_FACTOR = 1 / 128, 1.5
+_FEWEST_LEAVES, _LEAF_FACTOR = 1 / 128, 1.25
 
 # More leaves that find less than this more of the neighbours meet what they cannot mend: rows too
 # coarse, or too few reordered.
-_LEAST_GAIN = 0.0005
+_LEAST_GAIN = 0.0003
 
 # Times that differ by less count as equal, and memory decides: as a share, what a busy machine's
 # times differ by; in ms, a hundredth of what the network takes for a photo.
@@ -152,7 +153,7 @@ def tree_settings(
     """Measure a tree with more and more leaves and reordered rows until it reaches the recall.
 
     With the fewest reordered rows the ladder of leaves is climbed from its foot, with more of them
-    from the rung below the last: what they add is small, and may save a rung.
+    from two rungs below the last: what they add is small, and may save these.
 
     Args:
         trees: the same tree over the same vectors in each type, and the megabytes of its files.
@@ -179,7 +180,7 @@ def tree_settings(
                     climbing.remove(row_type)
                 best[row_type] = found
             for row_type in here:
-                foot[row_type] = max(0, rung - 1)
+                foot[row_type] = max(0, rung - 2)
             if here:
                 yield [
                     IndexSetting(
@@ -199,11 +200,11 @@ def tree_settings(
 
 def most_steps(leaves: int) -> int:
     """How many lists of settings `tree_settings` yields, about, at most."""
-    return len(_ladder(leaves)) + 2 * (len(REORDERS) - 1)
+    return len(_ladder(leaves)) + 3 * (len(REORDERS) - 1)
 
 
 def _ladder(leaves: int) -> list[int]:
-    """Numbers of leaves to search, each half as many again, the last one all of them."""
+    """Numbers of leaves to search, each a quarter more, the last one all of them."""
     rungs = [max(1, round(_FEWEST_LEAVES * leaves))]
     while rungs[-1] < leaves:
         rungs.append(min(leaves, ceil(_LEAF_FACTOR * rungs[-1])))
@@ -224,6 +225,11 @@ def choose(curve: Sequence[IndexSetting], recall: float) -> IndexSetting:
     smallest = min(setting.megabytes for setting in fast)
     small = [setting for setting in fast if setting.megabytes <= _EQUAL_MEMORY * smallest]
     return min(small, key=lambda setting: setting.ms)
+
+
+def grown(setting: IndexSetting, before: int, rows: int) -> IndexSetting:
+    """Return a setting for another number of rows than before: leaves grow as the root of these."""
+    return replace(setting, leaves=round(setting.leaves * sqrt(rows / before)))
 
 
 def megabytes(folder: Path) -> float:

@@ -40,6 +40,7 @@ from trainer.release.registry.inventory import all_images
 from trainer.release.shards.catalog import CatalogEmbedder
 from trainer.release.shards.cluster import Cluster
 from trainer.release.shards.planning import OpenProgram
+from trainer.release.tuning import grown
 
 # What an update takes over unchanged: files, or folders.
 _PROGRAM = (EMBEDDER_ONNX, EMBEDDER_INT8, EMBEDDER_STABLEHLO, CHECKPOINT, GOLDEN)
@@ -156,7 +157,11 @@ def update(
                     queries=before.kept.customers,
                     answerable=still_answerable(before.kept.answerable, order, contents),
                     false_match_rate=rate,
-                    setting=None if retune or resized else manifest.index.chosen,
+                    setting=(
+                        None
+                        if retune or resized
+                        else grown(manifest.index.chosen, manifest.index.rows, len(order))
+                    ),
                     base=manifest.release_id,
                 )
             except ReleaseError as error:

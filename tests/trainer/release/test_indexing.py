@@ -14,7 +14,7 @@ from function.manifest import IndexSetting
 from function.vectors import open_vectors
 from trainer.release.indexing import BuiltIndex, BuiltTree, build_index
 from trainer.release.projection import projection_to
-from trainer.release.tuning import Probe, choose
+from trainer.release.tuning import Probe, choose, grown
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -283,6 +283,7 @@ def test_a_setting_is_taken_over_and_measured_on_the_rows_there_are(
     changed = np.concatenate([vectors[:2900], clustered(150, 4)])
     built = build_index(changed, tmp_path, recall=0.5, queries=clustered(300, 2), setting=before)
     assert built.curve == (built.chosen,)
+    assert built.chosen.leaves == pytest.approx(before.leaves, rel=0.05)
     assert (built.chosen.leaves_to_search, built.chosen.reorder, built.chosen.row_type) == (
         before.leaves_to_search,
         before.reorder,
@@ -292,6 +293,26 @@ def test_a_setting_is_taken_over_and_measured_on_the_rows_there_are(
     assert index.rows == 3050
     ((recall, _),) = Probe.of(changed, clustered(300, 2)).measure([index])
     assert built.chosen.recall_at_10 == pytest.approx(recall, abs=0.005)
+
+
+def test_a_tree_that_is_taken_over_grows_with_the_catalogue() -> None:
+    tree = IndexSetting("scann", "int8", 200, 20, 50, 0.99, 0.1, 1.0)
+    assert grown(tree, 1_000, 1_210) == replace(tree, leaves=220)
+    exact = IndexSetting("exact", "float32", 0, 0, 0, 1.0, 9.0, 4.0)
+    assert grown(exact, 1_000, 1_210) == exact
+
+
+def test_more_leaves_than_rows_are_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter(range(10, 0, -1))
+
+    def sooner(tree: BuiltTree, *_: object) -> list[IndexSetting]:
+        return [IndexSetting("scann", "int8", tree.leaves, 1, 50, 1.0, next(times), 0.5)]
+
+    monkeypatch.setattr("trainer.release.indexing._measured", sooner)
+    build_index(clustered(31, 1), tmp_path, recall=0.9, exact_rows=10)
+    assert next(times) == 8  # of 11 and 22 leaves; 44 would be more than the rows
 
 
 def test_a_setting_that_falls_short_is_not_taken_over(

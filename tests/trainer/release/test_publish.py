@@ -16,6 +16,7 @@ from function.golden import GOLDEN_COSINE
 from function.loading import load_search_engine
 from function.manifest import CATALOG, GOLDEN, MANIFEST
 from function.photo import load_pixels
+from function.processor import float_instructions
 from function.release import (
     IMAGES,
     current_release_id,
@@ -51,6 +52,7 @@ def test_the_manifest_says_what_was_published(tiny_release: TinyRelease) -> None
     assert manifest.index.recall_at_10 == 1.0
     assert manifest.golden.photos == 4
     assert manifest.golden.worst_cosine >= GOLDEN_COSINE
+    assert manifest.golden.instructions == float_instructions()
     assert manifest.evaluation["leave_one_out"] == {"recall_at_1": 0.5}
     assert (manifest.model.architecture, manifest.model.embedding_dim) == ("resnet18", 16)
     assert manifest.model.image_size == IMAGE_SIZE

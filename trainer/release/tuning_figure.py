@@ -39,7 +39,8 @@ def tuning_png(built: BuiltIndex) -> bytes:
             others = [setting for setting in built.curve if setting.leaves == leaves]
             for place, settings in enumerate(_lines(others).values()):
                 label = None if place else f"with {leaves:,} leaves"
-                _plot(axes, settings, label=label, color=MUTED, linestyle=(":", "-.")[number % 2])
+                style = {"linestyle": (":", "-.")[number % 2], "alpha": 0.5, "zorder": 1}
+                _plot(axes, settings, label=label, color=MUTED, **style)
         axes.axhline(built.target_recall_at_10, color=MUTED, linewidth=1, linestyle=":")
         axes.plot(
             built.chosen.ms,

@@ -103,21 +103,22 @@ def test_what_was_calibrated_is_what_is_answered(
     calibration = manifest.calibration
     assert calibration is not None
     engine = load_search_engine(open_storage(root), engine="openvino", cache_dir=tmp_path)
-    best, weakest = [], []
+    first: list[tuple[float, float]] = []
     for photo in catalog.photos:
         if photo.role != "query":
             continue
         result = engine.search(load_pixels(catalog.read(photo), IMAGE_SIZE))
-        probabilities = [match.probability for match in result.matches]
-        assert all(0 < probability < 1 for probability in probabilities if probability is not None)
-        assert None not in probabilities
+        for place, match in enumerate(result.matches):
+            assert match.probability == calibration.match_probability(match.score, place)
+            assert match.probability is not None
+            assert 0 < match.probability < 1
         score = result.matches[0].score
         assert result.confident is (score >= calibration.score_threshold)
-        (best if photo.product_id == result.matches[0].product.id else weakest).append(
-            result.matches[0].probability
-        )
+        first.append((score, calibration.match_probability(score, 0)))
     engine.catalog.close()
-    assert np.mean(best) > np.mean(weakest)
+    probabilities = [probability for _, probability in sorted(first)]
+    assert probabilities == sorted(probabilities)
+    assert probabilities[0] < probabilities[-1]
 
 
 def test_the_report_tells_what_was_measured(

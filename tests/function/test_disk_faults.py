@@ -1,10 +1,12 @@
 """A disk that is full or may not be written: said clearly, nothing half-written, uploads go on."""
 
+import fcntl
 import signal
 import subprocess
 import sys
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -147,3 +149,20 @@ def test_half_files_of_killed_processes_are_removed_and_those_of_others_kept(
         assert [file.name for file in (tmp_path / "a").iterdir()] == ["whole"]
         assert len(list((tmp_path / "b").iterdir())) == 1
         alive.kill()
+
+
+def test_a_file_that_is_removed_before_it_could_be_held_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, removals = fcntl.flock, iter((True, True, False))
+
+    def lock_late(file: BinaryIO, operation: int) -> None:
+        if operation == fcntl.LOCK_EX and next(removals):
+            remove_abandoned(tmp_path)
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    LocalStorage(tmp_path).write("data", b"whole")
+    assert not list(removals)
+    assert [file.name for file in tmp_path.iterdir()] == ["data"]
+    assert (tmp_path / "data").read_bytes() == b"whole"

@@ -32,6 +32,10 @@ from .manifest import (
 FEATURES, HEAD_KERNEL, HEAD_BIAS = "features", "head_kernel", "head_bias"
 
 
+type Take = Callable[[str], Path | bytes]
+"""Gives a file of a release by its name: its path, or its content, which is nobody else's."""
+
+
 @runtime_checkable
 class Embedder(Protocol):
     """The network as one function. Safe to use from several threads.
@@ -110,7 +114,12 @@ def import_engine(engine: str) -> None:
 
 
 def open_embedder(
-    folder: Path, engine: str, *, precision: Precision = "float", threads: int | None = None
+    folder: Path,
+    engine: str,
+    *,
+    precision: Precision = "float",
+    threads: int | None = None,
+    take: Take | None = None,
 ) -> Embedder:
     """Load the program in a release's folder for one engine.
 
@@ -119,18 +128,19 @@ def open_embedder(
         engine: "openvino" or "jax".
         precision: which of OpenVINO's programs, as `Manifest.precision_here` says.
         threads: of one inference of OpenVINO's; None: as many as there are processors.
+        take: gives that program; None: it is in the folder.
 
     Raises:
         ReleaseError: an unknown engine, one that is not installed, or a program it cannot run.
     """
-    openers: dict[str, Callable[[Path], Embedder]] = {
-        "openvino": partial(_open_openvino, precision=precision, threads=threads),
-        "jax": JaxEmbedder,
+    openers: dict[str, Callable[[], Embedder]] = {
+        "openvino": partial(_open_openvino, take or folder.joinpath, precision, threads),
+        "jax": partial(JaxEmbedder, folder),
     }
     if engine not in openers:
         raise ReleaseError(f"engine: expected one of {', '.join(ENGINES)}; found {engine!r}.")
     try:
-        return openers[engine](folder)
+        return openers[engine]()
     except ImportError as error:
         raise ReleaseError(
             f"engine {engine}: its package {error.name} is not installed."
@@ -161,8 +171,9 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def _open_openvino(folder: Path, precision: Precision, threads: int | None) -> "OpenVinoEmbedder":
-    model = openvino_core().read_model(folder / OPENVINO_PROGRAMS[precision])
+def _open_openvino(take: Take, precision: Precision, threads: int | None) -> "OpenVinoEmbedder":
+    # Nobody holds what was taken once it is read: compiling needs the most memory of all.
+    model = openvino_core().read_model(take(OPENVINO_PROGRAMS[precision]))
     if any(FEATURES in output.get_names() for output in model.outputs):
         return ExplainableOpenVinoEmbedder(model, precision, threads)
     return OpenVinoEmbedder(model, precision, threads)

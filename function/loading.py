@@ -14,7 +14,7 @@ from .file_catalog import open_catalog
 from .file_index import FileIndex
 from .golden import check_golden
 from .index import StoredIndex, open_index
-from .manifest import CATALOG, GOLDEN, INDEX, Manifest
+from .manifest import CATALOG, GOLDEN, INDEX, OPENVINO_PROGRAMS, Manifest
 from .pacing import AT_ONCE, Pacing
 from .postgres.connection import Database
 from .postgres.opening import open_postgres
@@ -65,7 +65,7 @@ def load_search_engine(
         open_proposer=open_proposer,
         stopwatch=stopwatch,
     )
-    drop_other_releases(storage, cache_dir, keep=release_id)
+    drop_other_files(storage, cache_dir, loaded)
     return loaded
 
 
@@ -110,6 +110,7 @@ def load_release(
         cache,
         engine=engine,
         held=manifest,
+        in_memory=OPENVINO_PROGRAMS.values(),
         begin_thread=pacing.begin_thread,
     ) as release:
         return open_release(
@@ -123,8 +124,11 @@ def load_release(
         )
 
 
-def drop_other_releases(storage: Storage, cache_dir: Path, *, keep: str) -> None:
-    """Remove what was fetched of this root's releases but for one, as `drop_cached_releases`."""
+def drop_other_files(storage: Storage, cache_dir: Path, engine: SearchEngine) -> None:
+    """Remove what was fetched of this root's releases but for what an engine may read again."""
+    # A tree that is lost is loaded anew from where it came from.
+    index = f"{engine.index_release_id}/{INDEX}"
+    keep = {engine.manifest.release_id, index}
     drop_cached_releases(_cache_of(storage, cache_dir), keep=keep)
 
 
@@ -164,7 +168,13 @@ def open_release(
         else:
             index, catalog = _open_files(release, engine, held, open_proposer, stopwatch)
         try:
-            loaded = SearchEngine(opening.result(), index, catalog, manifest)
+            loaded = SearchEngine(
+                opening.result(),
+                index,
+                catalog,
+                manifest,
+                index_release_id=_index_release_id(index, held, manifest),
+            )
             _check_fit(loaded)
             with stopwatch.stage("try"):
                 pool.submit(_try, loaded, release.part(GOLDEN), pacing.pause).result()
@@ -249,6 +259,20 @@ def _open_index(
         return open_index(folder, release.manifest.index.kind, open_proposer)
 
 
+def _index_release_id(
+    index: VectorIndex[Any], held: SearchEngine | None, manifest: Manifest
+) -> str:
+    """Say from which release's files an index was loaded."""
+    if (
+        held
+        and isinstance(index, FileIndex)
+        and isinstance(held.index, FileIndex)
+        and index.index is held.index.index
+    ):
+        return held.index_release_id
+    return manifest.release_id
+
+
 def _open_embedder(
     release: LocalRelease, engine: str, held: SearchEngine | None, stopwatch: Stopwatch
 ) -> Embedder:
@@ -262,4 +286,4 @@ def _open_embedder(
             release.part(part)
     with stopwatch.stage("open program"):
         precision = release.manifest.precision_here(engine)
-        return open_embedder(release.folder, engine, precision=precision)
+        return open_embedder(release.folder, engine, precision=precision, take=release.take)

@@ -11,9 +11,9 @@ and what was found.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -46,11 +46,13 @@ class LocalRelease:
         manifest: what it says about itself.
         folder: where its files are; those that no engine asked for may be missing.
         checks: of the files that are still to be verified, what ends when they are.
+        contents: of the files that are here in memory alone.
     """
 
     manifest: Manifest
     folder: Path
     checks: Mapping[str, Future[None]] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
 
     def part(self, name: str) -> Path:
         """Return a file or folder of the release, once all of it is here and verified.
@@ -63,6 +65,11 @@ class LocalRelease:
             if file == name or file.startswith(f"{name}/"):
                 check.result()
         return self.folder / name
+
+    def take(self, name: str) -> Path | bytes:
+        """Return a file, as `part` does, or once its content where that is in memory alone."""
+        path = self.part(name)
+        return self.contents.pop(name, path)
 
 
 def release_prefix(release_id: str) -> str:
@@ -188,6 +195,7 @@ def fetching_release(
     *,
     engine: str | None,
     held: Manifest | None = None,
+    in_memory: Container[str] = (),
     begin_thread: Callable[[], None] = lambda: None,
 ) -> Iterator[LocalRelease]:
     """Bring the files that `engine` needs to this machine and verify each by size and SHA-256.
@@ -199,7 +207,8 @@ def fetching_release(
     in place and nothing is copied. Otherwise files land under `destination`/releases/<release id>;
     those already there are verified and reused, so a fetch that was cut off goes on where it
     stopped. A program or an index that is also that of `held`, a release that is loaded already, is
-    not fetched. `begin_thread` is called in each thread that downloads and verifies.
+    not fetched. One of `in_memory` is not kept in a file: see `LocalRelease.take`. `begin_thread`
+    is called in each thread that downloads and verifies.
 
     Raises:
         ReleaseError: the release or a file is missing or differs from the manifest.
@@ -211,13 +220,15 @@ def fetching_release(
     folder = source.folder or destination / release_prefix(release_id)
     if source.folder is None:
         remove_abandoned(folder)
+    contents: dict[str, bytes] = {}
 
     def bring(name: str, info: FileInfo) -> None:
-        local = folder / name
-        problem = difference(local, info)
-        if problem and source.folder is None:
-            _download(source.download, name, local)
-            problem = difference(local, info)
+        if source.folder is not None:
+            problem = difference(folder / name, info)
+        elif name in in_memory:
+            problem = _read(source, name, info, contents)
+        else:
+            problem = _download(source, name, info, folder / name)
         if problem:
             raise ReleaseError(
                 f"{name} of release {release_id}: {problem}. The release is damaged: "
@@ -227,34 +238,52 @@ def fetching_release(
     pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS, initializer=begin_thread)
     try:
         checks = {name: pool.submit(bring, name, info) for name, info in wanted.items()}
-        yield LocalRelease(manifest, folder, checks)
+        yield LocalRelease(manifest, folder, checks, contents)
         for check in checks.values():
             check.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _download(download: Callable[[str, Path], None], name: str, local: Path) -> None:
+def _read(source: Storage, name: str, expected: FileInfo, contents: dict[str, bytes]) -> str | None:
+    """Add a file's content; or say how it differs from the manifest, like `difference`."""
     try:
-        download(name, local)
+        content = source.read(name)
     except NotFoundInStorage:
-        # Told as a difference from the manifest, like a file that is missing from a folder.
+        return _difference(None, expected)
+    found = FileInfo(hashlib.sha256(content).hexdigest(), len(content))
+    problem = _difference(found, expected)
+    if not problem:
+        contents[name] = content
+    return problem
+
+
+def _download(source: Storage, name: str, expected: FileInfo, local: Path) -> str | None:
+    """Bring a file to this disk unless it is there; say how it then differs from the manifest."""
+    if not difference(local, expected):
+        return None
+    try:
+        source.download(name, local)
+    except NotFoundInStorage:
         local.unlink(missing_ok=True)
+    return difference(local, expected)
 
 
-def difference(path: Path, info: FileInfo) -> str | None:
+def difference(path: Path, expected: FileInfo) -> str | None:
     """Say how a file differs from its entry in the manifest; None where it does not.
 
     An unreadable disk is an OSError.
     """
-    if not path.is_file():
+    return _difference(file_info(path) if path.is_file() else None, expected)
+
+
+def _difference(found: FileInfo | None, expected: FileInfo) -> str | None:
+    if found is None:
         return "expected a file, found none"
-    size = path.stat().st_size
-    if size != info.size:
-        return f"expected {info.size} bytes, found {size}"
-    found = file_info(path).sha256
-    if found != info.sha256:
-        return f"expected SHA-256 {info.sha256}, found {found}"
+    if found.size != expected.size:
+        return f"expected {expected.size} bytes, found {found.size}"
+    if found.sha256 != expected.sha256:
+        return f"expected SHA-256 {expected.sha256}, found {found.sha256}"
     return None
 
 
@@ -267,11 +296,24 @@ def file_info(path: Path) -> FileInfo:
     return FileInfo(digest.hexdigest(), path.stat().st_size)
 
 
-def drop_cached_releases(destination: Path, *, keep: str) -> None:
-    """Remove fetched releases other than `keep`: on Cloud Run the disk is memory.
+def drop_cached_releases(destination: Path, *, keep: Collection[str]) -> None:
+    """Remove what was fetched, but for some releases or parts: on Cloud Run the disk is memory.
 
-    Safe while another release still serves: all that it needs is loaded or held open.
+    Safe while a release still serves whose index is kept: all else is loaded or held open.
+
+    Args:
+        destination: as of `fetching_release`.
+        keep: `<release id>` or `<release id>/<file or folder>` each.
     """
     for folder in (destination / RELEASES).glob("*"):
-        if folder.name != keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder.name in keep:
+            continue
+        for part in folder.iterdir():
+            if f"{folder.name}/{part.name}" in keep:
+                continue
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
+        with suppress(OSError):  # what was kept is in it
+            folder.rmdir()

@@ -97,15 +97,24 @@ class SearchEngine:
         catalog: its products.
         embedder: its network.
         index: its catalogue's vectors.
+        index_release_id: of the release that the index was loaded from: this, or an earlier one
+            that has the same.
         image_size: side of the square photo it takes, in pixels.
         explainer: says where in the photos a match's score lies.
         objects: says where in a photo things are.
     """
 
     def __init__(
-        self, embedder: Embedder, index: VectorIndex[Any], catalog: Catalog, manifest: Manifest
+        self,
+        embedder: Embedder,
+        index: VectorIndex[Any],
+        catalog: Catalog,
+        manifest: Manifest,
+        *,
+        index_release_id: str | None = None,
     ) -> None:
         self.manifest = manifest
+        self.index_release_id = index_release_id or manifest.release_id
         self.catalog = catalog
         self.image_size = manifest.model.image_size
         self.explainer = Explainer(embedder, index, manifest.model)

@@ -11,7 +11,7 @@ from functools import partial
 
 from .admission import Admission
 from .errors import ReleaseError, ReleaseFault
-from .loading import drop_other_releases, load_release, load_search_engine, no_release
+from .loading import drop_other_files, load_release, load_search_engine, no_release
 from .memory import return_freed_memory
 from .metrics import Metrics
 from .pacing import Pacing
@@ -151,7 +151,7 @@ class Services:
 
     def settle(self, held: Service) -> None:
         """Give back what others than the service that is held have left: files and memory."""
-        drop_other_releases(held.storage, self._settings.cache_dir, keep=held.release_id)
+        drop_other_files(held.storage, self._settings.cache_dir, held.engine)
         return_freed_memory()
 
     def _beside(self, held: Service, release_id: str) -> Service:

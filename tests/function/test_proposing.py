@@ -18,12 +18,13 @@ from function.manifest_file import parse_manifest
 from function.nursery import Nursery
 from function.proposing import Proposers
 from function.release import file_info, release_prefix
+from function.storage import open_storage
 from tests.answers import PHOTO, results
 from tests.indices import write_tree
 from tests.processes import children, needs_proc, nursery_of, worker_of
 from tests.releases import IMAGE_SIZE, draw_photo, tiny_model
 from tests.server import RunningFunction, run_function
-from tests.successors import add_successor, point_at
+from tests.successors import add_successor, point_at, retitle
 from tests.waiting import eventually
 from trainer.data.catalog import open_catalog
 from trainer.release.projection import projection_to
@@ -34,6 +35,8 @@ pytestmark = needs_proc
 # ScaNN learns its codes from two dozen rows or more.
 PRODUCTS, VIEWS = 8, 4
 FIRST, SECOND, DAMAGED = "first", "second", "damaged"
+# Of the first one's index and program.
+RETITLED, RETITLED_AGAIN = "retitled", "retitled-again"
 
 
 def plant_a_tree(folder: Path) -> None:
@@ -82,6 +85,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_successor(root, release_id, FIRST)
     add_successor(root, release_id, SECOND, touch)
     add_successor(root, release_id, DAMAGED, cut_off)
+    for name in (RETITLED, RETITLED_AGAIN):
+        add_successor(root, release_id, name, retitle(name))
     point_at(root, FIRST)
     return root
 
@@ -145,6 +150,27 @@ def test_one_that_is_killed_fails_no_search_and_is_replaced(
         assert f"A process was ended that searches an index: {how.name}." in log_of(running)
         assert results(running.search(PHOTO)) == expected
         assert worker_of(running) == worker
+
+
+def test_one_is_replaced_from_where_its_index_came_from_whatever_was_fetched_since(
+    root: Path, tmp_path: Path, gcs_emulator: str
+) -> None:
+    bucket = open_storage(gcs_emulator)
+    for file in root.rglob("*"):
+        if file.is_file():
+            bucket.upload(file, file.relative_to(root).as_posix())
+    settings = {"release_check_seconds": "0.05", "cache_dir": str(tmp_path / "cache")}
+    with run_function(tmp_path / "log.txt", root=gcs_emulator, **settings) as running:
+        running.wait_until_ready()
+        expected = results(running.search(PHOTO))
+        for release_id in (RETITLED, RETITLED_AGAIN):
+            point_at(gcs_emulator, release_id)
+            eventually(lambda release_id=release_id: serves(running, release_id))
+        (victim,) = proposers_of(running)
+        os.kill(victim, signal.SIGKILL)
+        eventually(lambda: victim not in proposers_of(running))
+        assert len(results(running.search(PHOTO))) == len(expected)
+        eventually(lambda: "The tree of an index is loaded anew." in log_of(running))
 
 
 def test_one_that_stands_still_delays_searches_and_fails_none(root: Path, tmp_path: Path) -> None:

@@ -244,10 +244,36 @@ def test_damage_fails_its_part_and_the_whole_but_no_other_part(
         fetching.__exit__(None, None, None)
 
 
+def test_what_is_kept_in_memory_is_given_once_and_never_a_file(
+    storage: Storage, manifest: Manifest, tmp_path: Path
+) -> None:
+    publish(storage, manifest, tmp_path / "made")
+    with fetching_release(
+        storage,
+        manifest.release_id,
+        tmp_path / "cache",
+        engine="openvino",
+        in_memory={EMBEDDER_ONNX},
+    ) as release:
+        path = release.folder / EMBEDDER_ONNX
+        if storage.folder is None:
+            assert release.take(EMBEDDER_ONNX) == EMBEDDER_ONNX.encode() * 100
+            assert not path.exists()
+        for name in (EMBEDDER_ONNX, GOLDEN):
+            assert release.take(name) == release.folder / name
+        assert (release.folder / GOLDEN).is_file()
+
+
 @pytest.mark.parametrize("name", [EMBEDDER_ONNX, "index/dataset.npy", CATALOG, GOLDEN])
+@pytest.mark.parametrize("in_memory", [(), (EMBEDDER_ONNX,)])
 @pytest.mark.parametrize("damage", ["missing", "size", "byte"])
 def test_damage_names_the_file_and_what_was_found(
-    storage: Storage, manifest: Manifest, tmp_path: Path, name: str, damage: str
+    storage: Storage,
+    manifest: Manifest,
+    tmp_path: Path,
+    name: str,
+    in_memory: tuple[str, ...],
+    damage: str,
 ) -> None:
     publish(storage, manifest, tmp_path / "made")
     stored = f"releases/{manifest.release_id}/{name}"
@@ -261,8 +287,12 @@ def test_damage_names_the_file_and_what_was_found(
     else:
         storage.write(stored, good[:-1] + b"~")
         message = "expected SHA-256 [0-9a-f]{64}, found [0-9a-f]{64}"
-    with pytest.raises(ReleaseError, match=f"{name} of release .*: .*{message}"):
-        fetch_release(storage, manifest.release_id, tmp_path / "cache", engine="openvino")
+    fetching = fetching_release(
+        storage, manifest.release_id, tmp_path / "cache", engine="openvino", in_memory=in_memory
+    )
+    damaged = pytest.raises(ReleaseError, match=f"{name} of release .*: .*{message}")
+    with damaged, fetching:
+        pass
 
 
 def test_a_release_without_the_engine_says_which_file_it_lacks(
@@ -379,14 +409,18 @@ def test_two_cold_starts_share_one_cache(
     assert (folder / CATALOG).read_bytes() == CATALOG.encode() * 100
 
 
-def test_the_cache_forgets_other_releases_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("releases/old/a", "releases/new/a", "precious/a"):
-        (tmp_path / name).parent.mkdir(parents=True)
+def test_the_cache_forgets_all_but_what_is_kept(tmp_path: Path) -> None:
+    for name in ("releases/old/a", "releases/old/b/c", "releases/new/a", "precious/a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    drop_cached_releases(tmp_path, keep="new")
-    drop_cached_releases(tmp_path / "absent", keep="new")
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == [
-        "new",
-        "precious",
-        "releases",
-    ]
+
+    def files() -> set[str]:
+        found = tmp_path.rglob("*")
+        return {path.relative_to(tmp_path).as_posix() for path in found if path.is_file()}
+
+    drop_cached_releases(tmp_path, keep={"new", "old/b"})
+    drop_cached_releases(tmp_path / "absent", keep={"new"})
+    assert files() == {"releases/old/b/c", "releases/new/a", "precious/a"}
+    drop_cached_releases(tmp_path, keep={"new"})
+    assert files() == {"releases/new/a", "precious/a"}
+    assert [path.name for path in (tmp_path / "releases").iterdir()] == ["new"]

@@ -124,15 +124,17 @@ class _Graph:
         if bgr:
             kernel = kernel[:, :, ::-1]
         bias = arrays["norm/bias"] - arrays["norm/mean"] * scale
-        return self.add(
+        outputs = self.add(
             "Conv",
             inputs,
             self.kernel(kernel.transpose(3, 2, 0, 1)),
-            self.constant(bias),
             kernel_shape=[layer.conv.size] * 2,
             strides=[stride] * 2,
             pads=[layer.conv.padding] * 4,
         )
+        # Added by a node of its own: to an input of the convolution OpenVINO gives this shape by
+        # seven nodes, which it makes and removes again with every start.
+        return self.add("Add", outputs, self.constant(bias.reshape(1, -1, 1, 1)))
 
     def residual_block(self, block: ResidualBlock, inputs: str, before: int, after: int) -> str:
         """relu(branch(x) + shortcut(x)).

@@ -49,7 +49,12 @@ def quantized(
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     pools = [node for node in model.graph.node if node.op_type == "MaxPool"]
     pooled = {node.output[0] for node in pools}
-    sums = [node for node in model.graph.node if node.op_type == "Add"]
+    stored = {array.name for array in model.graph.initializer}
+    sums = [
+        node
+        for node in model.graph.node
+        if node.op_type == "Add" and stored.isdisjoint(node.input)  # not of a convolution's bias
+    ]
     # What a pool gives is on its input's scale already.
     names = dict.fromkeys(
         name
@@ -124,11 +129,10 @@ def _rewritten(
         arrays.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def dequantized(integers: str, scale: str, zero: str, output: str, axis: int) -> None:
+    # A zero point that is not given is 0: each that is would be read, and removed, at every start.
+    def dequantized(integers: str, scale: str, output: str, axis: int) -> None:
         nodes.append(
-            helper.make_node(
-                "DequantizeLinear", [integers, scale, zero], [output], output, axis=axis
-            )
+            helper.make_node("DequantizeLinear", [integers, scale], [output], output, axis=axis)
         )
 
     for node in model.graph.node:
@@ -139,7 +143,6 @@ def _rewritten(
             dequantized(
                 constant(f"{name}_int8", weights),
                 constant(f"{name}_scale", channel_scales),
-                constant(f"{name}_zero", np.zeros(len(channel_scales), np.int8)),
                 name,
                 axis=0,
             )
@@ -152,10 +155,12 @@ def _rewritten(
         for name in node.output:
             if name in scales:
                 scale = constant(f"{name}_scale", scales[name].scale)
-                zero = constant(f"{name}_zero", scales[name].dtype(0))
+                inputs = [name, scale]
+                if scales[name].dtype is not np.uint8:  # the type where there is no zero point
+                    inputs.append(constant(f"{name}_zero", scales[name].dtype(0)))
                 integers = f"{name}_integers"
-                nodes.append(helper.make_node("QuantizeLinear", [name, scale, zero], [integers]))
-                dequantized(integers, scale, zero, f"{name}_8bit", axis=1)
+                nodes.append(helper.make_node("QuantizeLinear", inputs, [integers]))
+                dequantized(integers, scale, f"{name}_8bit", axis=1)
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,

@@ -20,10 +20,13 @@ _POLL_SECONDS = 0.1
 # For how long, and how often, a moment without a search is looked for.
 _IDLE_SECONDS = 1.0
 _IDLE_POLL_SECONDS = 0.001
-# A refusal takes a millisecond of a processor, and as much of each other one while searches compute
-# on all of them in step. At this pace callers that come again at once, as fast as they can, take a
-# twentieth of the time from those that were let in.
-REFUSALS_PER_SECOND = 50
+# A refusal takes two milliseconds, its caller's among them where that is on the same machine, and
+# as much of each other processor while searches compute on all of them in step. At this pace
+# callers that come again at once, as fast as they can, take a twenty-fifth of the time from those
+# that were let in.
+REFUSALS_PER_SECOND = 20
+# The longest that one is told to wait for others that were refused, and may never come again.
+MOST_DETOUR_SECONDS = 10.0
 # Of the newest search in the mean that a refused caller's patience is reckoned from.
 _NEWEST = 0.1
 
@@ -44,6 +47,8 @@ class Admission:
         self._lock = threading.Lock()
         self._seconds = 0.0
         self._last_refusal = -math.inf
+        # When the last one that was refused may come again.
+        self._promised = -math.inf
 
     @property
     def running(self) -> int:
@@ -147,9 +152,13 @@ class Admission:
             metadata={"limit": str(self._most_waiting)},
         )
         with self._lock:
-            here = self.running + self.waiting
-            error.retry_after_seconds = max(1, math.ceil(here * self._seconds / self._places))
             now = time.monotonic()
+            each = self._seconds / self._places
+            soonest = now + each * (self.running + self.waiting)
+            # After those who wait, and after those who were refused before and come again: all at
+            # once, they would be refused again.
+            self._promised = max(soonest, min(self._promised + each, now + MOST_DETOUR_SECONDS))
+            error.retry_after_seconds = max(1, math.ceil(self._promised - now))
             self._last_refusal = max(now, self._last_refusal + 1 / REFUSALS_PER_SECOND)
             pause = self._last_refusal - now
         time.sleep(pause)

@@ -44,26 +44,29 @@ def flood(
         photos, clients, seconds: what, from how many at once, how long.
         pause: seconds after a refusal; None: as many as `Retry-After` says.
     """
-    end = time.perf_counter() + seconds
+    start = time.perf_counter()
+    end = start + seconds
 
     def client(first: int) -> tuple[list[float], int]:
+        """Seconds of each answer that came before the end, and how many refusals did."""
         connection = connect(port)
         answered, refused = [], 0
         for number in count(first * len(photos) // clients):
-            start = time.perf_counter()
-            if start > end:
-                break
+            asked = time.perf_counter()
             body, headers = encode(photos[number % len(photos)])
             connection.request("POST", PATH, body, headers)
             response = connection.getresponse()
             response.read()
+            now = time.perf_counter()
+            if now > end:
+                break
             if response.status == http.HTTPStatus.OK:
-                answered.append(time.perf_counter() - start)
+                answered.append(now - asked)
             elif response.status == http.HTTPStatus.TOO_MANY_REQUESTS:
                 refused += 1
                 rest = float(response.headers["Retry-After"]) if pause is None else pause
                 # Who would come too late is not waited for.
-                if time.perf_counter() + rest > end:
+                if now + rest > end:
                     break
                 if rest >= SERVER_KEEPS_SECONDS:
                     connection.close()
@@ -74,26 +77,26 @@ def flood(
         return answered, refused
 
     with ThreadPoolExecutor(clients) as pool:
-        start, ours_before = time.perf_counter(), processor_seconds(process)
-        theirs_before = time.process_time()
-        found = list(pool.map(client, range(clients)))
-        elapsed = time.perf_counter() - start
+        ours_before, theirs_before = processor_seconds(process), time.process_time()
+        posting = [pool.submit(client, number) for number in range(clients)]
+        time.sleep(max(0.0, end - time.perf_counter()))
         ours_taken = processor_seconds(process) - ours_before
         theirs_taken = time.process_time() - theirs_before
+        found = [one.result() for one in posting]
     answered = [spent for some, _ in found for spent in some]
     refused = sum(some for _, some in found)
     timing = Timing.of(answered)
     return {
         "clients": clients,
-        "answers/s": len(answered) / elapsed,
+        "answers/s": len(answered) / seconds,
         "p50 ms": timing.p50,
         "p95 ms": timing.p95,
         "p99 ms": timing.p99,
         "p99 ÷ p50": timing.p99 / timing.p50,
         "429, share": refused / (refused + len(answered)),
-        "429/s": refused / elapsed,
-        "the server's processors": ours_taken / elapsed,
-        "the clients'": theirs_taken / elapsed,
+        "429/s": refused / seconds,
+        "the server's processors": ours_taken / seconds,
+        "the clients'": theirs_taken / seconds,
     }
 
 

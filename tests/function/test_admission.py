@@ -89,6 +89,26 @@ def test_the_advice_grows_with_how_long_searches_take() -> None:
     occupied.free()
 
 
+def test_who_is_refused_comes_after_those_who_were_before_but_does_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("function.admission.MOST_DETOUR_SECONDS", 3.0)
+    admission = Admission(running=1, waiting=0)
+    with admission.place():
+        time.sleep(0.6)
+    occupied = Occupied(admission)
+    told = []
+    for _ in range(12):
+        with pytest.raises(QueueFull) as refused:
+            admission.check()
+        told.append(refused.value.retry_after_seconds)
+    # Every 0.6 seconds one more could be let in.
+    assert told[:3] == [1, 2, 2]
+    assert told == sorted(told)
+    assert told[-1] == 3
+    occupied.free()
+
+
 def test_refusals_keep_their_pace() -> None:
     admission = Admission(running=1, waiting=0)
     occupied = Occupied(admission)

@@ -23,8 +23,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import IO, get_args
@@ -228,7 +230,7 @@ def from_gcs(here: Path, photos: Sequence[bytes], starts: int, scratch: Path) ->
 
 
 def alone_ms(root: Path, photos: Sequence[bytes]) -> tuple[float, float]:
-    """Decoding and the network, called in this process and nothing else, p50."""
+    """Decoding and the network, called in this process and nothing else, p50 in ms."""
     storage = open_storage(root)
     release_id = current_release_id(storage)
     assert release_id is not None
@@ -261,10 +263,16 @@ def main() -> None:
     shop = open_shop()
     root = shop_root(arguments.precision)
     photos = {name: shop.query_photos(size, PHOTOS) for name, size in SIZES.items()}
-    servers = [ours(str(root), shop.folder / "cache")]
-    if not arguments.alone:
-        servers += peers(write_peer_files(shop, root))
-    measured = [measure(server, photos, arguments.seconds, arguments.starts) for server in servers]
+    some = photos["1024×768"]
+    others = [] if arguments.alone else peers(write_peer_files(shop, root))
+    server = ours(str(root), shop.folder / "cache")
+    measured = [measure(server, photos, arguments.seconds, arguments.starts)]
+    # At once, before the machine's pace is another; and in a process that ends: of the engine that
+    # two hold, each would seem to hold half.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        decode, network = apart.submit(alone_ms, root, some).result()
+    floor = floor_ms(some, arguments.seconds)
+    measured += [measure(peer, photos, arguments.seconds, arguments.starts) for peer in others]
     rows, loads, best = zip(*measured, strict=True)
     stages = loads[0]
     report("serving", "HTTP search, ResNet-50 at 224 px, 60,502 × 512", list(rows))
@@ -284,11 +292,8 @@ def main() -> None:
         report(
             "serving-bucket",
             "cold start from storage",
-            [from_gcs(root, photos["1024×768"], arguments.starts, Path(scratch))],
+            [from_gcs(root, some, arguments.starts, Path(scratch))],
         )
-    # Last of all: it loads the engine here, and what two hold counts half for each.
-    decode, network = alone_ms(root, photos["1024×768"])
-    floor = floor_ms(photos["1024×768"], arguments.seconds)
     alone = decode + network
     report(
         "serving-stages",

@@ -25,7 +25,8 @@ _IDLE_POLL_SECONDS = 0.001
 # callers that come again at once, as fast as they can, take a twenty-fifth of the time from those
 # that were let in.
 REFUSALS_PER_SECOND = 20
-# The longest that one is told to wait for others that were refused, and may never come again.
+# The longest that one is told to wait for others that were refused, who may never come again, or
+# come again too soon and are then counted twice.
 MOST_DETOUR_SECONDS = 10.0
 # Of the newest search in the mean that a refused caller's patience is reckoned from.
 _NEWEST = 0.1
@@ -157,7 +158,7 @@ class Admission:
             soonest = now + each * (self.running + self.waiting)
             # After those who wait, and after those who were refused before and come again: all at
             # once, they would be refused again.
-            self._promised = max(soonest, min(self._promised + each, now + MOST_DETOUR_SECONDS))
+            self._promised = max(soonest, min(self._promised + each, soonest + MOST_DETOUR_SECONDS))
             error.retry_after_seconds = max(1, math.ceil(self._promised - now))
             self._last_refusal = max(now, self._last_refusal + 1 / REFUSALS_PER_SECOND)
             pause = self._last_refusal - now

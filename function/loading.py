@@ -158,6 +158,9 @@ def open_release(
     """
     stopwatch = stopwatch or Stopwatch()
     manifest = release.manifest
+    index_release_id = manifest.release_id
+    if held and manifest.has_index_of(held.manifest, engine):
+        index_release_id = held.index_release_id
     # What its thread does takes most of its time outside Python's lock.
     with ThreadPoolExecutor(1, initializer=pacing.begin_thread) as pool:
         opening = pool.submit(_open_embedder, release, engine, held, stopwatch)
@@ -169,11 +172,7 @@ def open_release(
             index, catalog = _open_files(release, engine, held, open_proposer, stopwatch)
         try:
             loaded = SearchEngine(
-                opening.result(),
-                index,
-                catalog,
-                manifest,
-                index_release_id=_index_release_id(index, held, manifest),
+                opening.result(), index, catalog, manifest, index_release_id=index_release_id
             )
             _check_fit(loaded)
             with stopwatch.stage("try"):
@@ -257,20 +256,6 @@ def _open_index(
         folder = release.part(INDEX)
     with stopwatch.stage("open index"):
         return open_index(folder, release.manifest.index.kind, open_proposer)
-
-
-def _index_release_id(
-    index: VectorIndex[Any], held: SearchEngine | None, manifest: Manifest
-) -> str:
-    """Say from which release's files an index was loaded."""
-    if (
-        held
-        and isinstance(index, FileIndex)
-        and isinstance(held.index, FileIndex)
-        and index.index is held.index.index
-    ):
-        return held.index_release_id
-    return manifest.release_id
 
 
 def _open_embedder(

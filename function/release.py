@@ -40,7 +40,7 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class LocalRelease:
-    """A release on this machine's disk, or on its way there.
+    """A release on this machine, or on its way here.
 
     Attributes:
         manifest: what it says about itself.
@@ -52,10 +52,12 @@ class LocalRelease:
     manifest: Manifest
     folder: Path
     checks: Mapping[str, Future[None]] = field(default_factory=dict)
-    contents: dict[str, bytes] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def part(self, name: str) -> Path:
         """Return a file or folder of the release, once all of it is here and verified.
+
+        Of a file that is in memory alone it is only waited for: see `take`.
 
         Raises:
             ReleaseError: a file is missing or differs from the manifest.
@@ -67,7 +69,10 @@ class LocalRelease:
         return self.folder / name
 
     def take(self, name: str) -> Path | bytes:
-        """Return a file, as `part` does, or once its content where that is in memory alone."""
+        """Return a file as `part` does; of one that is in memory alone the content, and only once.
+
+        Nothing holds the content here any more.
+        """
         path = self.part(name)
         return self.contents.pop(name, path)
 
@@ -206,9 +211,9 @@ def fetching_release(
     one that is left by an error begins no further file. A root that is a local folder is verified
     in place and nothing is copied. Otherwise files land under `destination`/releases/<release id>;
     those already there are verified and reused, so a fetch that was cut off goes on where it
-    stopped. A program or an index that is also that of `held`, a release that is loaded already, is
-    not fetched. One of `in_memory` is not kept in a file: see `LocalRelease.take`. `begin_thread`
-    is called in each thread that downloads and verifies.
+    stopped. Not so those of `in_memory`, which are no files here and read anew each time: see
+    `LocalRelease.take`. A program or an index that is also that of `held`, a release that is loaded
+    already, is not fetched. `begin_thread` is called in each thread that downloads and verifies.
 
     Raises:
         ReleaseError: the release or a file is missing or differs from the manifest.
@@ -299,7 +304,9 @@ def file_info(path: Path) -> FileInfo:
 def drop_cached_releases(destination: Path, *, keep: Collection[str]) -> None:
     """Remove what was fetched, but for some releases or parts: on Cloud Run the disk is memory.
 
-    Safe while a release still serves whose index is kept: all else is loaded or held open.
+    Safe while a release still serves whose index is kept: all else is loaded or held open. Another
+    process that shares the folder does not keep this one's index: it would be searched without its
+    tree, should that be lost. What cannot be removed stays.
 
     Args:
         destination: as of `fetching_release`.
@@ -308,12 +315,13 @@ def drop_cached_releases(destination: Path, *, keep: Collection[str]) -> None:
     for folder in (destination / RELEASES).glob("*"):
         if folder.name in keep:
             continue
-        for part in folder.iterdir():
-            if f"{folder.name}/{part.name}" in keep:
-                continue
-            if part.is_dir():
-                shutil.rmtree(part, ignore_errors=True)
-            else:
-                part.unlink(missing_ok=True)
-        with suppress(OSError):  # what was kept is in it
+        # Another process may clean up too, or bring what is removed here.
+        with suppress(OSError):
+            for part in folder.iterdir():
+                if f"{folder.name}/{part.name}" in keep:
+                    continue
+                if part.is_dir():
+                    shutil.rmtree(part, ignore_errors=True)
+                else:
+                    part.unlink(missing_ok=True)
             folder.rmdir()

@@ -120,8 +120,8 @@ class Settings:
         default=Path(tempfile.gettempdir()) / "lookalike",
         metadata=_from(
             Path,
-            "where files of a release on gs:// are kept, all but its program; the default is in "
-            "memory on Cloud Run",
+            "where files of a release on gs:// are kept, all but OpenVINO's program; the default "
+            "is in memory on Cloud Run",
         ),
     )
     loading_wait_seconds: float = field(

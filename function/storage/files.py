@@ -68,7 +68,9 @@ def remove_abandoned(folder: Path) -> None:
     for partial in folder.rglob(f"{HIDDEN}*"):
         with suppress(OSError), partial.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            partial.unlink()
+            # Else another one was made under its name meanwhile.
+            if os.fstat(file.fileno()).st_nlink:
+                partial.unlink()
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:

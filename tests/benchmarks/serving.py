@@ -35,6 +35,7 @@ import numpy as np
 
 import function
 from function.embedder import open_embedder
+from function.manifest import EMBEDDER_ONNX
 from function.photo import load_pixels
 from function.release import current_release_id, read_manifest, release_prefix
 from function.storage import open_storage
@@ -96,9 +97,13 @@ def peers(folder: Path) -> list[Server]:
 def write_peer_files(shop: Shop, root: Path) -> Path:
     """What the peers' servers load, beside the release that ours does."""
     folder = root.parent / "peers"
+    folder.mkdir(exist_ok=True)
+    release_id = current_release_id(open_storage(root))
+    assert release_id is not None
+    program = root / release_prefix(release_id) / EMBEDDER_ONNX
+    (folder / EMBEDDER_ONNX).write_bytes(program.read_bytes())
     if (folder / "products.json").exists():
         return folder
-    folder.mkdir(exist_ok=True)
     flat = {name: np.array(value) for name, value in to_flat(shop.model).items()}
     # torch's epsilon is 1e-5.
     for name in flat:
@@ -110,7 +115,6 @@ def write_peer_files(shop: Shop, root: Path) -> Path:
     mean = np.asarray(how.mean, np.float32)
     np.savez(folder / "torch.npz", mean=mean, **as_torchvision(flat))
     run_peer("index_files", shop.folder / "rows.npy", folder)
-    (folder / "embedder.onnx").write_bytes((shop.folder / "program/embedder.onnx").read_bytes())
     listed = [[photo.product_id, photo.image_url] for photo in shop.catalog().photos]
     (folder / "products.json").write_text(json.dumps(listed))
     return folder

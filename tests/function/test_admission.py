@@ -105,7 +105,8 @@ def test_who_is_refused_comes_after_those_who_were_before_but_does_not_wait_for_
     # Every 0.6 seconds one more could be let in.
     assert told[:3] == [1, 2, 2]
     assert told == sorted(told)
-    assert told[-1] == 3
+    # Behind the one that computes, and three seconds at most behind others.
+    assert told[-1] == 4
     occupied.free()
 
 

@@ -1,6 +1,7 @@
 """A release is served whole and unchanged, or refused with the file or field that is wrong."""
 
 import json
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -244,7 +245,7 @@ def test_damage_fails_its_part_and_the_whole_but_no_other_part(
         fetching.__exit__(None, None, None)
 
 
-def test_what_is_kept_in_memory_is_given_once_and_never_a_file(
+def test_what_is_kept_in_memory_is_given_away_and_never_a_file(
     storage: Storage, manifest: Manifest, tmp_path: Path
 ) -> None:
     publish(storage, manifest, tmp_path / "made")
@@ -256,11 +257,14 @@ def test_what_is_kept_in_memory_is_given_once_and_never_a_file(
         in_memory={EMBEDDER_ONNX},
     ) as release:
         path = release.folder / EMBEDDER_ONNX
+        taken = release.take(EMBEDDER_ONNX)
         if storage.folder is None:
-            assert release.take(EMBEDDER_ONNX) == EMBEDDER_ONNX.encode() * 100
+            assert taken == EMBEDDER_ONNX.encode() * 100
             assert not path.exists()
-        for name in (EMBEDDER_ONNX, GOLDEN):
-            assert release.take(name) == release.folder / name
+        else:
+            assert taken == path
+        assert not release.contents
+        assert release.take(GOLDEN) == release.folder / GOLDEN
         assert (release.folder / GOLDEN).is_file()
 
 
@@ -418,9 +422,26 @@ def test_the_cache_forgets_all_but_what_is_kept(tmp_path: Path) -> None:
         found = tmp_path.rglob("*")
         return {path.relative_to(tmp_path).as_posix() for path in found if path.is_file()}
 
+    (tmp_path / "releases" / "stray").write_bytes(b"")
     drop_cached_releases(tmp_path, keep={"new", "old/b"})
     drop_cached_releases(tmp_path / "absent", keep={"new"})
-    assert files() == {"releases/old/b/c", "releases/new/a", "precious/a"}
+    others = {"releases/new/a", "releases/stray", "precious/a"}
+    assert files() == {"releases/old/b/c", *others}
     drop_cached_releases(tmp_path, keep={"new"})
-    assert files() == {"releases/new/a", "precious/a"}
-    assert [path.name for path in (tmp_path / "releases").iterdir()] == ["new"]
+    assert files() == others
+    assert not (tmp_path / "releases/old").exists()
+
+
+def test_two_may_forget_at_once(tmp_path: Path) -> None:
+    start = threading.Barrier(4)
+
+    def forget(_: int) -> None:
+        start.wait()
+        drop_cached_releases(tmp_path, keep={"new"})
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            for number in range(20):
+                (tmp_path / f"releases/old/{number}").mkdir(parents=True)
+            list(pool.map(forget, range(4)))
+            shutil.rmtree(tmp_path / "releases/old", ignore_errors=True)

@@ -132,8 +132,8 @@ class _Graph:
             strides=[stride] * 2,
             pads=[layer.conv.padding] * 4,
         )
-        # Added by a node of its own: to an input of the convolution OpenVINO gives this shape by
-        # seven nodes, which it makes and removes again with every start.
+        # Were it the convolution's third input, OpenVINO would give it this shape by seven nodes,
+        # which it makes and folds away again at every start.
         return self.add("Add", outputs, self.constant(bias.reshape(1, -1, 1, 1)))
 
     def residual_block(self, block: ResidualBlock, inputs: str, before: int, after: int) -> str:

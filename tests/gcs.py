@@ -5,7 +5,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from function.storage import open_storage
 from tests.ports import free_port
 
 
@@ -87,3 +88,18 @@ def make_bucket(server: str) -> str:
     )
     with urllib.request.urlopen(request, timeout=10):
         return f"gs://{name}"
+
+
+def upload_folder(folder: Path, root: str, *, without: Collection[str] = ()) -> None:
+    """Upload the files below a folder under their relative names.
+
+    Args:
+        folder: on this machine.
+        root: gs:// URL, with or without a prefix.
+        without: names of files or folders that are left out.
+    """
+    storage = open_storage(root)
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        if file.is_file() and not set(without) & set(name.parts):
+            storage.upload(file, name.as_posix())

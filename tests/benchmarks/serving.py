@@ -45,7 +45,7 @@ from tests.benchmarks.peers import PYTHON, run_peer
 from tests.benchmarks.quality import as_torchvision
 from tests.benchmarks.shop import IMAGE_SIZE, Shop, open_shop, shop_root
 from tests.benchmarks.timing import Row, report, time_calls
-from tests.gcs import make_bucket, run_gcs
+from tests.gcs import make_bucket, run_gcs, upload_folder
 from tests.ports import free_port
 from trainer.model.config import PREPROCESSING
 from trainer.model.parameters import to_flat
@@ -210,10 +210,7 @@ def from_gcs(here: Path, photos: Sequence[bytes], starts: int, scratch: Path) ->
     with run_gcs(scratch / "gcs.log") as url:
         os.environ |= {"STORAGE_EMULATOR_HOST": url, "TENSORSTORE_GCS_HTTP_URL": url}
         bucket = make_bucket(url)
-        there = open_storage(bucket)
-        for path in sorted(here.rglob("*")):
-            if path.is_file():
-                there.upload(path, path.relative_to(here).as_posix())
+        upload_folder(here, bucket)
         seconds, memory, size = [], [], 0.0
         for number in range(starts):
             cache = scratch / f"cache-{number}"

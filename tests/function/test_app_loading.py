@@ -8,7 +8,7 @@ from pathlib import Path
 from function.release import IMAGES, release_prefix
 from function.storage import open_storage
 from tests.answers import PHOTO, assert_refused, results
-from tests.gcs import make_bucket
+from tests.gcs import make_bucket, upload_folder
 from tests.releases import TinyRelease
 from tests.server import RunningFunction, run_function
 
@@ -83,10 +83,7 @@ def running_reason(running: RunningFunction) -> str:
 def test_release_photos_and_sources_can_lie_on_google_storage(
     tiny_release: TinyRelease, tmp_path: Path, gcs_emulator: str
 ) -> None:
-    bucket = open_storage(gcs_emulator)
-    for file in tiny_release.root.rglob("*"):
-        if file.is_file():
-            bucket.upload(file, f"shop/{file.relative_to(tiny_release.root).as_posix()}")
+    upload_folder(tiny_release.root, f"{gcs_emulator}/shop")
     sources = make_bucket(os.environ["STORAGE_EMULATOR_HOST"])
     open_storage(sources).write("photos/mine.jpg", PHOTO)
     with run_function(

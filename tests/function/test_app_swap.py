@@ -16,7 +16,7 @@ from function.errors import ReleaseFault
 from function.release import POINTER, release_prefix
 from function.storage import open_storage
 from tests.answers import PHOTO, assert_refused, results
-from tests.gcs import make_bucket, run_gcs
+from tests.gcs import make_bucket, run_gcs, upload_folder
 from tests.releases import TinyRelease
 from tests.server import Answer, RunningFunction, run_function
 from tests.successors import (
@@ -287,10 +287,7 @@ def test_zero_seconds_never_look(tiny_release: TinyRelease, root: Path, tmp_path
 def test_a_bucket_s_files_are_fetched_beside_the_old_ones_which_are_dropped_after_the_swap(
     root: Path, tiny_release: TinyRelease, tmp_path: Path, gcs_emulator: str
 ) -> None:
-    bucket = open_storage(gcs_emulator)
-    for file in root.rglob("*"):
-        if file.is_file():
-            bucket.upload(file, file.relative_to(root).as_posix())
+    upload_folder(root, gcs_emulator)
     point_at(gcs_emulator, tiny_release.release_id)
     cache = tmp_path / "cache"
     log = tmp_path / "log.txt"
@@ -304,7 +301,7 @@ def test_a_bucket_s_files_are_fetched_beside_the_old_ones_which_are_dropped_afte
         eventually(lambda: kept(cache) == {first: {"index"}, SECOND: rest})
         swap(running, gcs_emulator, THIRD)
         eventually(lambda: kept(cache) == {THIRD: {"index", *rest}})
-        bucket.delete(f"{release_prefix(SECOND)}/golden.npz")
+        open_storage(gcs_emulator).delete(f"{release_prefix(SECOND)}/golden.npz")
         point_at(gcs_emulator, SECOND)
         eventually(lambda: "refusedRelease" in index(running))
         # Nor is what was fetched of a refused release kept.
@@ -343,10 +340,7 @@ def test_while_the_storage_cannot_be_reached_the_release_serves_on(
     with run_gcs(tmp_path / "gcs.txt") as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         root = make_bucket(url)
-        bucket = open_storage(root)
-        for file in tiny_release.root.rglob("*"):
-            if file.is_file():
-                bucket.upload(file, file.relative_to(tiny_release.root).as_posix())
+        upload_folder(tiny_release.root, root)
         log, cache = tmp_path / "log.txt", str(tmp_path / "cache")
         starting = run_function(log, root=root, release_check_seconds="0.2", cache_dir=cache)
         running = starting.__enter__()

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from function.storage import LocalStorage, StorageError, open_storage, remove_abandoned
+from function.storage import LocalStorage, StorageError, remove_abandoned
 from tests.answers import PHOTO, assert_refused, results
+from tests.gcs import upload_folder
 from tests.releases import TinyRelease
 from tests.server import RunningFunction, run_function
 from tests.waiting import eventually
@@ -61,17 +62,10 @@ def refusal(running: RunningFunction) -> str:
     return told()[0]
 
 
-def upload_release(tiny_release: TinyRelease, root: str) -> None:
-    storage = open_storage(root)
-    for file in tiny_release.root.rglob("*"):
-        if file.is_file() and not {"checkpoint", "images"} & set(file.parts):
-            storage.upload(file, file.relative_to(tiny_release.root).as_posix())
-
-
 def test_a_full_disk_under_the_cache_is_named_and_leaves_no_half_file(
     tiny_release: TinyRelease, small_disk_python: Path, tmp_path: Path, gcs_emulator: str
 ) -> None:
-    upload_release(tiny_release, gcs_emulator)
+    upload_folder(tiny_release.root, gcs_emulator, without={"checkpoint", "images"})
     cache = tmp_path / "cache"
     log = tmp_path / "log.txt"
     chosen = {"root": gcs_emulator, "cache_dir": str(cache)}
@@ -94,7 +88,7 @@ def test_a_full_disk_under_the_cache_is_named_and_leaves_no_half_file(
 def test_a_cache_that_cannot_be_made_is_named(
     tiny_release: TinyRelease, tmp_path: Path, gcs_emulator: str
 ) -> None:
-    upload_release(tiny_release, gcs_emulator)
+    upload_folder(tiny_release.root, gcs_emulator, without={"checkpoint", "images"})
     chosen = {"root": gcs_emulator, "cache_dir": "/dev/null/cache"}
     with run_function(tmp_path / "log.txt", **chosen) as running:
         message = refusal(running)

@@ -11,7 +11,7 @@ from function.release import IMAGES
 from function.storage import open_storage
 from tests.answers import PHOTO, assert_refused, picture, results
 from tests.faulty_storage import FaultyStorage, faulty_storage
-from tests.gcs import make_bucket
+from tests.gcs import make_bucket, upload_folder
 from tests.releases import TinyRelease
 from tests.server import Answer, RunningFunction, run_function
 from tests.waiting import eventually
@@ -47,11 +47,8 @@ def started(
     folder = tmp_path_factory.mktemp("outage")
     with faulty_storage(gcs_server) as network, pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", network.url)
-        storage = open_storage(bucket)
-        for file in tiny_release.root.rglob("*"):
-            if file.is_file() and "checkpoint" not in file.parts:
-                storage.upload(file, file.relative_to(tiny_release.root).as_posix())
-        storage.write(SOURCE, PHOTO)
+        upload_folder(tiny_release.root, bucket, without={"checkpoint"})
+        open_storage(bucket).write(SOURCE, PHOTO)
         network.fail("503")
         with run_function(
             folder / "log.txt",

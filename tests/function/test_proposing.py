@@ -18,8 +18,8 @@ from function.manifest_file import parse_manifest
 from function.nursery import Nursery
 from function.proposing import Proposers
 from function.release import file_info, release_prefix
-from function.storage import open_storage
 from tests.answers import PHOTO, results
+from tests.gcs import upload_folder
 from tests.indices import write_tree
 from tests.processes import children, needs_proc, nursery_of, worker_of
 from tests.releases import IMAGE_SIZE, draw_photo, tiny_model
@@ -155,10 +155,7 @@ def test_one_that_is_killed_fails_no_search_and_is_replaced(
 def test_one_is_replaced_from_where_its_index_came_from_whatever_was_fetched_since(
     root: Path, tmp_path: Path, gcs_emulator: str
 ) -> None:
-    bucket = open_storage(gcs_emulator)
-    for file in root.rglob("*"):
-        if file.is_file():
-            bucket.upload(file, file.relative_to(root).as_posix())
+    upload_folder(root, gcs_emulator)
     settings = {"release_check_seconds": "0.05", "cache_dir": str(tmp_path / "cache")}
     with run_function(tmp_path / "log.txt", root=gcs_emulator, **settings) as running:
         running.wait_until_ready()

@@ -60,21 +60,21 @@ def flood(
             response = connection.getresponse()
             response.read()
             now = time.perf_counter()
+            if response.status not in (http.HTTPStatus.OK, http.HTTPStatus.TOO_MANY_REQUESTS):
+                raise RuntimeError(f"expected 200 or 429; found {response.status}")
             if now > end:
                 break
             if response.status == http.HTTPStatus.OK:
                 answered.append(now - asked)
-            elif response.status == http.HTTPStatus.TOO_MANY_REQUESTS:
-                refused += 1
-                rest = float(response.headers["Retry-After"]) if pause is None else pause
-                # Who would come too late is not waited for.
-                if now + rest > end:
-                    break
-                if rest >= SERVER_KEEPS_SECONDS:
-                    connection.close()
-                time.sleep(rest)
-            else:
-                raise RuntimeError(f"expected 200 or 429; found {response.status}")
+                continue
+            refused += 1
+            rest = float(response.headers["Retry-After"]) if pause is None else pause
+            # Who would come too late is not waited for.
+            if now + rest > end:
+                break
+            if rest >= SERVER_KEEPS_SECONDS:
+                connection.close()
+            time.sleep(rest)
         connection.close()
         return answered, refused
 

@@ -26,7 +26,7 @@ _IDLE_POLL_SECONDS = 0.001
 # that were let in.
 REFUSALS_PER_SECOND = 20
 # The longest that one is told to wait for others that were refused, who may never come again, or
-# come again too soon and are then counted twice.
+# come again too soon and are then counted twice. It spreads as many as are answered in that time.
 MOST_DETOUR_SECONDS = 10.0
 # Of the newest search in the mean that a refused caller's patience is reckoned from.
 _NEWEST = 0.1

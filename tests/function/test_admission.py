@@ -89,13 +89,28 @@ def test_the_advice_grows_with_how_long_searches_take() -> None:
     occupied.free()
 
 
+class Clock:
+    """In the place of `time`: passes as it is told to, whatever the machine does meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 def test_who_is_refused_comes_after_those_who_were_before_but_does_not_wait_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    clock = Clock()
+    monkeypatch.setattr("function.admission.time", clock)
     monkeypatch.setattr("function.admission.MOST_DETOUR_SECONDS", 3.0)
     admission = Admission(running=1, waiting=0)
     with admission.place():
-        time.sleep(0.6)
+        clock.sleep(0.6)
     occupied = Occupied(admission)
     told = []
     for _ in range(12):

@@ -1,6 +1,6 @@
 """Whatever is wrong with the files of a real release, it is refused with the reason, never served.
 
-`test_release.py` tells what is said of each difference; here every file that the function reads is
+`test_fetching.py` tells what is said of each difference; here every file that the function reads is
 damaged in turn, and the loader itself has to refuse.
 """
 

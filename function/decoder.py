@@ -20,10 +20,13 @@ from typing import Any
 import numpy as np
 
 from .errors import FunctionError
+from .memory import keep_freed_memory
 from .photo import PhotoLimits, load_pixels
 from .region import Region
 
 MAX_MESSAGE_BYTES = 16_384
+# Of memory, between photos: all that one of 1024×768 takes.
+KEPT_BYTES = 4 << 20
 _ENDED_FIRST = "1000"
 
 
@@ -36,6 +39,7 @@ def decode_photos(descriptors: Sequence[int], limits: PhotoLimits) -> None:
     """
     jobs, memory = socket.socket(fileno=descriptors[0]), mmap.mmap(descriptors[1], 0)
     _limit_memory(limits.max_memory_bytes)
+    keep_freed_memory(KEPT_BYTES)
     while message := jobs.recv(MAX_MESSAGE_BYTES):
         job = json.loads(message)
         # Its default is to end the process, whatever that does.

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .decoder import MAX_MESSAGE_BYTES
+from .decoder import KEPT_BYTES, MAX_MESSAGE_BYTES
 from .errors import (
     BadImage,
     BadRequest,
@@ -40,8 +40,6 @@ DECODER = "decodes photos"
 _LEAST_SHARED_BYTES = 3 * 4096**2
 # A decoder is ended by its own alarm. Who waits for one that is not, gives up so much later.
 _GRACE_SECONDS = 0.5
-# More than this is given back after each photo.
-_KEPT_BYTES = 4 << 20
 _ERRORS: Mapping[str, type[FunctionError]] = {
     kind.__name__: kind for kind in (BadRequest, BadImage, PayloadTooLarge, UnsupportedImage)
 }
@@ -168,5 +166,5 @@ class _Decoder:
 
     def clear(self, used_bytes: int) -> None:
         """Give back what a large photo took."""
-        if used_bytes > _KEPT_BYTES:
+        if used_bytes > KEPT_BYTES:
             self._memory.madvise(mmap.MADV_REMOVE)

@@ -11,7 +11,7 @@ import base64
 import binascii
 import struct
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,9 +80,10 @@ def pages_of(
     """
     is_text = isinstance(looked_for, str)
     what = repr(looked_for).encode() if is_text else np.ascontiguousarray(looked_for)
-    digest = blake2b(what, digest_size=_QUERY_BYTES)
+    # Processors have instructions for it: of a photo it takes half of the time of others.
+    digest = sha256(what)
     digest.update(repr(fields).encode())
-    return Pages(index_id, digest.digest())
+    return Pages(index_id, digest.digest()[:_QUERY_BYTES])
 
 
 def _checked(token: str) -> bytes:
@@ -97,7 +98,7 @@ def _checked(token: str) -> bytes:
 
 
 def _digest(data: bytes, size: int) -> bytes:
-    return blake2b(data, digest_size=size).digest()
+    return sha256(data).digest()[:size]
 
 
 def _invalid(expected: str, found: str) -> BadRequest:

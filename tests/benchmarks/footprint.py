@@ -18,11 +18,7 @@ def memory_mb(process: int, *, apart_from: Path | None = None) -> float:
     total = 0
     for one in _family(process):
         with suppress(FileNotFoundError, ProcessLookupError):
-            total += sum(
-                size
-                for path, size in _mappings(one)
-                if apart_from is None or not path.is_relative_to(apart_from)
-            )
+            total += _share(one) if apart_from is None else _share_apart_from(one, apart_from)
     return total / 1e3
 
 
@@ -44,6 +40,21 @@ def _family(process: int) -> Iterator[int]:
         with suppress(FileNotFoundError, ProcessLookupError):
             ids += children(one)
             yield one
+
+
+def _share(process: int) -> int:
+    """A process's share of all pages that it maps, in kB, as the kernel adds it up.
+
+    To read that of each mapping takes ten times as long, on a processor that the server needs.
+    """
+    rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+    # One that is ending maps nothing any more.
+    return int(rollup.partition("\nPss:")[2].split(maxsplit=1)[0]) if rollup else 0
+
+
+def _share_apart_from(process: int, folder: Path) -> int:
+    """The same without the pages of the files in a folder."""
+    return sum(size for path, size in _mappings(process) if not path.is_relative_to(folder))
 
 
 def _mappings(process: int) -> Iterator[tuple[Path, int]]:

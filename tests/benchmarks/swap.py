@@ -22,7 +22,8 @@ from tests.successors import point_at
 
 _FREED_SECONDS = 2.0
 _PAUSE_SECONDS = 4.0
-_SAMPLE_SECONDS = 0.2
+# Each takes some 17 ms of a processor.
+_SAMPLE_SECONDS = 0.5
 
 
 def main() -> None:

@@ -219,8 +219,7 @@ class OpenVinoEmbedder:
         except Empty:
             request = self._compiled.create_infer_request()
         try:
-            # Straight to and from the request's own memory: its way with arrays costs a photo a
-            # hundredth more, and what nobody reads is not copied.
+            # Straight to and from the request's own memory: what nobody reads is not copied.
             request.get_input_tensor().data[0] = photo
             request.infer(share_outputs=True)
             found = request.get_tensor(output) if output else request.get_output_tensor(0)

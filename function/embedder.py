@@ -127,7 +127,8 @@ def open_embedder(
         folder: the release's.
         engine: "openvino" or "jax".
         precision: which of OpenVINO's programs, as `Manifest.precision_here` says.
-        threads: of one inference of OpenVINO's; None: as many as there are processors.
+        threads: of one inference of OpenVINO's; None: as many as there are processors, each bound
+            to one.
         take: gives that program; None: it is in the folder.
 
     Raises:

@@ -127,8 +127,7 @@ def open_embedder(
         folder: the release's.
         engine: "openvino" or "jax".
         precision: which of OpenVINO's programs, as `Manifest.precision_here` says.
-        threads: of one inference of OpenVINO's; None: as many as there are processors, each bound
-            to one.
+        threads: of one inference of OpenVINO's; None: as many as there are processors.
         take: gives that program; None: it is in the folder.
 
     Raises:
@@ -201,10 +200,9 @@ class OpenVinoEmbedder:
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
             # 0: as many as there are processors.
             "INFERENCE_NUM_THREADS": threads or 0,
-            # Of two threads that are bound to no processor, Linux often wakes the second on that of
-            # the first, and has them share it for milliseconds while the other rests. Several
-            # processes of a thread each would all be bound to the first one.
-            "ENABLE_CPU_PINNING": threads is None,
+            # Else each process binds its first thread to the first processor, and several on one
+            # machine share that one while the others rest.
+            "ENABLE_CPU_PINNING": False,
         }
         self._compiled = core.compile_model(model, "CPU", options)
         # A request holds the buffers of one inference.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
@@ -122,6 +123,21 @@ def expect_results(page: Page, found: int = FOUND) -> None:
     expect(page.locator("#results-heading")).to_have_text(
         f"{found} similar product{'' if found == 1 else 's'}"
     )
+
+
+def hold_search(page: Page) -> Callable[[], None]:
+    """Hold the next search back; calling what is returned waits until it came, and lets it go."""
+    held: list[Route] = []
+    page.route(SEARCH, lambda route: held.append(route), times=1)
+
+    def let_go() -> None:
+        deadline = time.monotonic() + 20
+        while not held:
+            assert time.monotonic() < deadline, "the page did not search"
+            page.wait_for_timeout(10)  # in which the browser's messages are taken
+        held.pop().continue_()
+
+    return let_go
 
 
 def refuse(status: int, message: str, **headers: str) -> Callable[[Route], None]:

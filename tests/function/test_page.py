@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 import function
-from tests.pages import ASKED_FOR, FOUND, SEARCH, cards, choose, expect_results, refuse
+from tests.pages import ASKED_FOR, FOUND, SEARCH, cards, choose, expect_results, hold_search, refuse
 
 
 def test_a_chosen_photo_finds_products_with_their_pictures(open_page):
@@ -65,12 +65,11 @@ def refuse_images(route: Route) -> None:
 
 
 def test_the_products_take_the_places_that_were_kept_for_them(page):
-    held: list[Route] = []
-    page.route(SEARCH, lambda route: held.append(route))
+    let_go = hold_search(page)
     choose(page)
     expect(page.locator(".skeleton")).to_have_count(ASKED_FOR)
     before = page.locator(".skeleton .frame").first.bounding_box()
-    held[0].continue_()
+    let_go()
     expect_results(page)
     page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
     assert page.locator(".card .frame").first.bounding_box() == before

@@ -1,8 +1,18 @@
 """The demo page when something goes wrong, is slow, or is refused."""
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
-from tests.pages import ASKED_FOR, DESK, KEY, SEARCH, cards, choose, expect_results, refuse
+from tests.pages import (
+    ASKED_FOR,
+    DESK,
+    KEY,
+    SEARCH,
+    cards,
+    choose,
+    expect_results,
+    hold_search,
+    refuse,
+)
 from tests.ports import free_port
 from tests.server import run_function
 
@@ -74,14 +84,13 @@ def test_a_new_photo_cancels_the_search_with_the_old_one(page):
 
 
 def test_who_waits_for_long_is_told_that_the_search_goes_on(page):
-    held: list[Route] = []
-    page.route(SEARCH, lambda route: held.append(route))
+    let_go = hold_search(page)
     choose(page)
     remark = "This takes longer than usual. The search goes on."
     expect(page.locator("#remark")).to_have_text(remark)
     expect(page.get_by_role("status")).to_have_text(remark)
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-    held[0].continue_()
+    let_go()
     expect_results(page)
     expect(page.get_by_text(remark)).not_to_be_visible()
 

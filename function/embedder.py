@@ -8,6 +8,7 @@ must be opened after a fork, never before.
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -119,6 +120,7 @@ def open_embedder(
     *,
     precision: Precision = "float",
     threads: int | None = None,
+    inferring: Executor | None = None,
     take: Take | None = None,
 ) -> Embedder:
     """Load the program in a release's folder for one engine.
@@ -128,13 +130,14 @@ def open_embedder(
         engine: "openvino" or "jax".
         precision: which of OpenVINO's programs, as `Manifest.precision_here` says.
         threads: of one inference of OpenVINO's; None: as many as there are processors.
+        inferring: runs OpenVINO's inferences; None: they run where they are asked for.
         take: gives that program; None: it is in the folder.
 
     Raises:
         ReleaseError: an unknown engine, one that is not installed, or a program it cannot run.
     """
     openers: dict[str, Callable[[], Embedder]] = {
-        "openvino": partial(_open_openvino, take or folder.joinpath, precision, threads),
+        "openvino": partial(_open_openvino, take or folder.joinpath, precision, threads, inferring),
         "jax": partial(JaxEmbedder, folder),
     }
     if engine not in openers:
@@ -171,12 +174,14 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def _open_openvino(take: Take, precision: Precision, threads: int | None) -> "OpenVinoEmbedder":
+def _open_openvino(
+    take: Take, precision: Precision, threads: int | None, inferring: Executor | None
+) -> "OpenVinoEmbedder":
     # Nobody holds what was taken once it is read: compiling needs the most memory of all.
     model = openvino_core().read_model(take(OPENVINO_PROGRAMS[precision]))
     if any(FEATURES in output.get_names() for output in model.outputs):
-        return ExplainableOpenVinoEmbedder(model, precision, threads)
-    return OpenVinoEmbedder(model, precision, threads)
+        return ExplainableOpenVinoEmbedder(model, precision, threads, inferring)
+    return OpenVinoEmbedder(model, precision, threads, inferring)
 
 
 class OpenVinoEmbedder:
@@ -186,7 +191,9 @@ class OpenVinoEmbedder:
     second, for a third of the process's memory.
     """
 
-    def __init__(self, model: Any, precision: Precision, threads: int | None) -> None:
+    def __init__(
+        self, model: Any, precision: Precision, threads: int | None, inferring: Executor | None
+    ) -> None:
         core = openvino_core()
         self.precision = precision
         self.image_size = model.input(0).get_partial_shape()[1].get_length()
@@ -205,6 +212,7 @@ class OpenVinoEmbedder:
             "ENABLE_CPU_PINNING": False,
         }
         self._compiled = core.compile_model(model, "CPU", options)
+        self._inferring = inferring
         # A request holds the buffers of one inference.
         self._idle: SimpleQueue[Any] = SimpleQueue()
 
@@ -213,6 +221,11 @@ class OpenVinoEmbedder:
 
     def _infer(self, photo: NDArray[np.uint8], output: str = "") -> NDArray[np.float32]:
         """Run the program on one photo and return its first output, or the named one: [1, …]."""
+        if self._inferring is None:
+            return self._run(photo, output)
+        return self._inferring.submit(self._run, photo, output).result()
+
+    def _run(self, photo: NDArray[np.uint8], output: str) -> NDArray[np.float32]:
         try:
             request = self._idle.get_nowait()
         except Empty:
@@ -231,8 +244,10 @@ class OpenVinoEmbedder:
 class ExplainableOpenVinoEmbedder(OpenVinoEmbedder):
     """One whose program gives out the feature map that it averages, and holds its head by name."""
 
-    def __init__(self, model: Any, precision: Precision, threads: int | None) -> None:
-        super().__init__(model, precision, threads)
+    def __init__(
+        self, model: Any, precision: Precision, threads: int | None, inferring: Executor | None
+    ) -> None:
+        super().__init__(model, precision, threads, inferring)
         constants = {
             node.get_friendly_name(): node.data
             for node in model.get_ops()

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ def load_search_engine(
     cache_dir: Path,
     database: Database | None = None,
     open_proposer: OpenProposer = ScannProposer,
+    inferring: Executor | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Fetch the current release, verify it, and try it.
@@ -45,6 +46,7 @@ def load_search_engine(
             releases of this root are removed from there.
         database: which holds the rows of releases without any of their own; None: there is none.
         open_proposer: loads ScaNN's files, as `index.open_index` says.
+        inferring: runs inferences, as `embedder.open_embedder` says.
         stopwatch: told how long each stage takes; stages overlap.
 
     Raises:
@@ -63,6 +65,7 @@ def load_search_engine(
         cache_dir=cache_dir,
         database=database,
         open_proposer=open_proposer,
+        inferring=inferring,
         stopwatch=stopwatch,
     )
     drop_other_files(storage, cache_dir, loaded)
@@ -85,13 +88,14 @@ def load_release(
     database: Database | None = None,
     held: SearchEngine | None = None,
     open_proposer: OpenProposer = ScannProposer,
+    inferring: Executor | None = None,
     pacing: Pacing = AT_ONCE,
     stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
     """Fetch a release, verify it, and try it.
 
     Args:
-        storage, engine, cache_dir, database, open_proposer, stopwatch: as for
+        storage, engine, cache_dir, database, open_proposer, inferring, stopwatch: as for
             `load_search_engine`; no other release is removed.
         release_id: which.
         held: an engine that is loaded already, whose program and index go on in the new one where
@@ -119,6 +123,7 @@ def load_release(
             database=database,
             held=held,
             open_proposer=open_proposer,
+            inferring=inferring,
             pacing=pacing,
             stopwatch=stopwatch,
         )
@@ -143,6 +148,7 @@ def open_release(
     database: Database | None = None,
     held: SearchEngine | None = None,
     open_proposer: OpenProposer = ScannProposer,
+    inferring: Executor | None = None,
     pacing: Pacing = AT_ONCE,
     stopwatch: Stopwatch | None = None,
 ) -> SearchEngine:
@@ -163,7 +169,7 @@ def open_release(
         index_release_id = held.index_release_id
     # What its thread does takes most of its time outside Python's lock.
     with ThreadPoolExecutor(1, initializer=pacing.begin_thread) as pool:
-        opening = pool.submit(_open_embedder, release, engine, held, stopwatch)
+        opening = pool.submit(_open_embedder, release, engine, held, inferring, stopwatch)
         if not pacing.side_by_side:
             wait([opening])
         if manifest.is_in_database:
@@ -259,7 +265,11 @@ def _open_index(
 
 
 def _open_embedder(
-    release: LocalRelease, engine: str, held: SearchEngine | None, stopwatch: Stopwatch
+    release: LocalRelease,
+    engine: str,
+    held: SearchEngine | None,
+    inferring: Executor | None,
+    stopwatch: Stopwatch,
 ) -> Embedder:
     if held is not None and release.manifest.has_program_of(held.manifest, engine):
         return held.embedder
@@ -271,4 +281,6 @@ def _open_embedder(
             release.part(part)
     with stopwatch.stage("open program"):
         precision = release.manifest.precision_here(engine)
-        return open_embedder(release.folder, engine, precision=precision, take=release.take)
+        return open_embedder(
+            release.folder, engine, precision=precision, inferring=inferring, take=release.take
+        )

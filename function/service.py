@@ -5,6 +5,7 @@ engine that serves, whose own program and index go on where the other's are the 
 cannot be served is refused, once: it is tried again only when the pointer was written anew.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -82,6 +83,12 @@ class Services:
         self._metrics = metrics
         self._admission = admission
         self._proposers = proposers
+        # Linux wakes who waits for a decoder on the decoder's processor, and who waits for a client
+        # on the client's. Were it to infer there, it would often share that processor with the
+        # network's second thread for milliseconds while another one rests: a thread that does
+        # nothing but infer keeps to its place. It starts with the first inference, which no thread
+        # asks for that stands back; and one inference takes all processors.
+        self._inferring = ThreadPoolExecutor(1, thread_name_prefix="infer")
         # It connects when a release needs it, in the worker.
         self._database = (
             Database(settings.database, settings.running_searches + SPARE_CONNECTIONS)
@@ -111,6 +118,7 @@ class Services:
                 cache_dir=settings.cache_dir,
                 database=self._database,
                 open_proposer=self._proposers.open,
+                inferring=self._inferring,
                 stopwatch=stopwatch,
             )
         except ReleaseError:
@@ -165,6 +173,7 @@ class Services:
             database=self._database,
             held=held.engine,
             open_proposer=partial(self._proposers.open, stands_back=True),
+            inferring=self._inferring,
             pacing=Pacing(
                 begin_thread=stand_back,
                 pause=self._admission.wait_until_idle,

@@ -3,10 +3,13 @@
 All of it at the real function, which looks at the pointer all the time.
 """
 
+import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from function.release import POINTER, release_prefix
 from function.storage import open_storage
 from tests.answers import PHOTO, assert_refused, results
 from tests.gcs import make_bucket, run_gcs, upload_folder
+from tests.processes import needs_proc, worker_of
 from tests.releases import TinyRelease
 from tests.server import Answer, RunningFunction, run_function
 from tests.successors import (
@@ -104,6 +108,36 @@ def test_program_and_index_are_loaded_again_only_where_they_differ(
     assert [swapping.metric(name) for name in opening] == [0, 0]
     swap(swapping, root, THIRD)
     assert all(swapping.metric(name) > 0 for name in opening)
+
+
+@needs_proc
+def test_no_search_waits_for_a_thread_that_stands_back(
+    swapping: RunningFunction, root: Path
+) -> None:
+    swap(swapping, root, THIRD)
+    swapping.search(PHOTO)
+    worker = worker_of(swapping)
+    before = switches(worker)
+    for _ in range(20):
+        assert swapping.search(PHOTO).status == 200
+    after = switches(worker)
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert {nice for nice, name in after if after[nice, name] > before.get((nice, name), 0)} == {
+        ours
+    }
+
+
+def switches(process: int) -> dict[tuple[int, str], int]:
+    """How often threads have waited, by their niceness and number."""
+    found = {}
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):  # it has ended: one looks at the pointer now and then
+            nice = os.getpriority(os.PRIO_PROCESS, int(task.name))
+            (waits,) = re.findall(
+                r"\nvoluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text()
+            )
+            found[nice, task.name] = int(waits)
+    return found
 
 
 def test_page_tokens_and_etags_end_with_their_release(

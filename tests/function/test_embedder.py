@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -72,6 +73,28 @@ def test_threads_get_their_own_photos_vectors(
         together = list(pool.map(lambda n: embedder.embed(pixels[n % 5][None]), range(40)))
     for n, vectors in enumerate(together):
         np.testing.assert_allclose(vectors, alone[n % 5], atol=1e-6)
+
+
+class Counter(ThreadPoolExecutor):
+    """One thread, which counts what it is given to do."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.given = 0
+
+    def submit(self, *job: Any, **options: Any) -> Future[Any]:
+        self.given += 1
+        return super().submit(*job, **options)
+
+
+def test_inferences_run_where_they_are_told_to(folder: Path, pixels: NDArray[np.uint8]) -> None:
+    expected = open_embedder(folder, "openvino").embed(pixels)
+    with Counter() as inferring:
+        embedder = open_embedder(folder, "openvino", inferring=inferring)
+        np.testing.assert_allclose(embedder.embed(pixels), expected, atol=1e-6)
+        assert inferring.given == len(pixels)
+        with pytest.raises(ValueError, match="broadcast"):
+            embedder.embed(pixels[:, :16])
 
 
 def test_pixels_of_any_memory_layout_are_read(

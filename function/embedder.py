@@ -213,8 +213,9 @@ class OpenVinoEmbedder:
         }
         self._compiled = core.compile_model(model, "CPU", options)
         self._inferring = inferring
-        # A request holds the buffers of one inference.
+        # A request holds the buffers of one inference. The first is made by who loads the program.
         self._idle: SimpleQueue[Any] = SimpleQueue()
+        self._idle.put(self._compiled.create_infer_request())
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.concatenate([self._infer(photo) for photo in pixels])

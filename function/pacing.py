@@ -13,7 +13,7 @@ class Pacing:
     """What loading does for others. The default is nothing: there are none yet.
 
     Attributes:
-        begin_thread: called in each thread that hashes, compiles or tries, which rarely needs
+        begin_thread: called in each thread that hashes, compiles or compares, which rarely needs
             Python's lock and may take its time.
         pause: called before each step that would hold others up.
         side_by_side: whether parts are loaded at the same time. Beside two that took much memory

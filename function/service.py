@@ -86,8 +86,9 @@ class Services:
         # Linux wakes who waits for a decoder on the decoder's processor, and who waits for a client
         # on the client's. Were it to infer there, it would often share that processor with the
         # network's second thread for milliseconds while another one rests: a thread that does
-        # nothing but infer keeps to its place. It starts with the first inference, which no thread
-        # asks for that stands back; and one inference takes all processors.
+        # nothing but infer keeps to its place. It starts with the first inference, of the first
+        # release's golden photos, and so is not nice. One at a time keeps two processors busy, all
+        # that there were to measure with.
         self._inferring = ThreadPoolExecutor(1, thread_name_prefix="infer")
         # It connects when a release needs it, in the worker.
         self._database = (

@@ -2,9 +2,8 @@
 
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +16,7 @@ import function.embedder
 from function.embedder import open_embedder
 from function.errors import ReleaseError
 from function.manifest import CHECKPOINT, EMBEDDER_ONNX, EMBEDDER_STABLEHLO
+from tests.executors import CountingExecutor
 from trainer.model.config import ModelConfig
 from trainer.model.embedder import Embedder
 from trainer.model.parameters import to_flat
@@ -75,21 +75,9 @@ def test_threads_get_their_own_photos_vectors(
         np.testing.assert_allclose(vectors, alone[n % 5], atol=1e-6)
 
 
-class Counter(ThreadPoolExecutor):
-    """One thread, which counts what it is given to do."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.given = 0
-
-    def submit(self, *job: Any, **options: Any) -> Future[Any]:
-        self.given += 1
-        return super().submit(*job, **options)
-
-
 def test_inferences_run_where_they_are_told_to(folder: Path, pixels: NDArray[np.uint8]) -> None:
     expected = open_embedder(folder, "openvino").embed(pixels)
-    with Counter() as inferring:
+    with CountingExecutor() as inferring:
         embedder = open_embedder(folder, "openvino", inferring=inferring)
         np.testing.assert_allclose(embedder.embed(pixels), expected, atol=1e-6)
         assert inferring.given == len(pixels)

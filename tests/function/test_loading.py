@@ -14,15 +14,23 @@ from pathlib import Path
 
 import pytest
 
+import function.service
+from function.admission import Admission
 from function.file_index import FileIndex
 from function.loading import load_release, load_search_engine
+from function.metrics import Metrics
+from function.nursery import Nursery
 from function.pacing import Pacing
 from function.processor import stand_back
+from function.proposing import Proposers
 from function.search import SearchEngine
+from function.service import Services
+from function.settings import Settings, variable
 from function.storage import open_storage
 from function.telemetry import Stopwatch
+from tests.executors import CountingExecutor
 from tests.releases import TinyRelease
-from tests.successors import add_successor, retitle, rewrite_index, rewrite_program
+from tests.successors import add_successor, point_at, retitle, rewrite_index, rewrite_program
 
 CHANGES = {
     "titles": (retitle("other"),),
@@ -87,6 +95,31 @@ def test_pauses_come_before_each_photo_and_the_query(root: Path, held: SearchEng
 
         beside(root, held, name, Pacing(pause=pause))
     assert set(pauses.values()) == {held.manifest.golden.photos + 1}
+
+
+def test_the_function_infers_in_one_thread_whatever_it_serves(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = tmp_path / "root"
+    shutil.copytree(root, at)
+    with CountingExecutor() as inferring:
+        monkeypatch.setattr(function.service, "ThreadPoolExecutor", lambda *_, **__: inferring)
+        admission = Admission(running=1, waiting=0)
+        services = Services(
+            Settings.from_environment(
+                {variable("root"): str(at), variable("cache_dir"): str(tmp_path)}
+            ),
+            Metrics(admission),
+            admission,
+            Proposers(Nursery({}), 1),
+        )
+        first = services.first()
+        # The golden photos, and a query.
+        tried = first.engine.manifest.golden.photos + 1
+        assert inferring.given == tried
+        point_at(at, "program")
+        assert services.next(first).engine.embedder is not first.engine.embedder
+        assert inferring.given == 2 * tried
 
 
 class Witness(Stopwatch):
